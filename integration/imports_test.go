@@ -316,34 +316,17 @@ func TestModuleBuildsWithoutReplacements(t *testing.T) {
 			}
 			// e2e tests the module that it lies in, and nobody imports it.
 			if name != "e2e/go.mod" && len(mod.Replace) != 0 {
-				t.Errorf("%s has replace directives: %s", name, mod.Replace)
+				t.Errorf("%s has %d replace directives, want none", name, len(mod.Replace))
 			}
 		}
 	}
 }
 
-// TestTrackedFilesNameNoMachine: a path or a package registry of the machine where somebody worked is of no use to
-// anybody else. The regular expression is put together so that this file does not match itself.
+// TestTrackedFilesNameNoMachine: a path or a module proxy of the machine where somebody worked is of no use to anybody
+// else.
 func TestTrackedFilesNameNoMachine(t *testing.T) {
-	pattern := `(^|[^[:alnum:]_./])/(` + strings.Join([]string{"work", "farm"}, "|") + `)/`
-	for _, host := range privateModuleProxies(t) {
-		pattern += "|" + regexp.QuoteMeta(host)
-	}
-	machine := regexp.MustCompile(pattern)
-
-	for text, want := range map[string]bool{
-		"see /" + "work/file":         true,
-		"/" + "farm/x":                true,
-		`dir="/` + `work/"`:           true,
-		"https://example.com/work/x":  false,
-		"/home/work/x, ./work/x, /wo": false,
-	} {
-		if machine.MatchString(text) != want {
-			t.Fatalf("the pattern matches %q: %t, want %t", text, !want, want)
-		}
-	}
-
 	top := repositoryRoot(t)
+	machine := machineNames(string(output(t, top, "go", "env", "GOPROXY")))
 	for _, name := range trackedFiles(t, top) {
 		text, err := os.ReadFile(filepath.Join(top, name))
 		switch {
@@ -363,17 +346,37 @@ func TestTrackedFilesNameNoMachine(t *testing.T) {
 	}
 }
 
-// privateModuleProxies returns the hosts in this machine's GOPROXY other than the public one.
-func privateModuleProxies(t *testing.T) []string {
-	t.Helper()
-	var hosts []string
-	for _, proxy := range regexp.MustCompile(`[,|\s]+`).Split(string(output(t, ".", "go", "env", "GOPROXY")), -1) {
-		_, host, ok := strings.Cut(proxy, "://")
-		if host, _, _ = strings.Cut(host, "/"); ok && host != "" && host != "proxy.golang.org" {
-			hosts = append(hosts, host)
+func TestMachineNamesAreFound(t *testing.T) {
+	private := machineNames("https://mods.corp.example:8443/go,https://proxy.golang.org,direct\n")
+	public := machineNames("https://proxy.golang.org|off\n")
+	for text, want := range map[string]bool{
+		"see /" + "work/file":            true,
+		"/" + "farm/x":                   true,
+		`dir="/` + `work/"`:              true,
+		"https://example.com/work/x":     false,
+		"/home/work/x, ./work/x, /wo":    false,
+		"https://proxy.golang.org/x/@v/": false,
+	} {
+		if private.MatchString(text) != want || public.MatchString(text) != want {
+			t.Errorf("%q is found: %t and %t, want %t", text, private.MatchString(text), public.MatchString(text), want)
 		}
 	}
-	return hosts
+	if text := "from mods.corp.example:8443/go"; !private.MatchString(text) || public.MatchString(text) {
+		t.Errorf("%q is found: %t and %t, want true and false", text, private.MatchString(text), public.MatchString(text))
+	}
+}
+
+// machineNames matches paths below the directories where build machines keep checkouts, and the hosts of a GOPROXY other
+// than the public one. The directories are put together so that this file does not match itself.
+func machineNames(goproxy string) *regexp.Regexp {
+	pattern := `(^|[^[:alnum:]_./])/(` + strings.Join([]string{"work", "farm"}, "|") + `)/`
+	for _, proxy := range regexp.MustCompile(`[,|\s]+`).Split(goproxy, -1) {
+		_, host, _ := strings.Cut(proxy, "://")
+		if host, _, _ = strings.Cut(host, "/"); host != "" && host != "proxy.golang.org" {
+			pattern += "|" + regexp.QuoteMeta(host)
+		}
+	}
+	return regexp.MustCompile(pattern)
 }
 
 // trackedFiles returns what git tracks, by its path below the top, or skips the test where the repository is a plain
