@@ -17,7 +17,7 @@ type field struct {
 	// name deterministic.
 	key string
 	// values are the map's; nil for a field that is not from a map, whose
-	// only value is value.
+	// only value is value, free of blanks.
 	values []string
 	value  string
 }
@@ -66,7 +66,8 @@ func (s *scratch) lower(name string) []byte {
 	return s.names[start:len(s.names):len(s.names)]
 }
 
-// add takes a header that is not in the map.
+// add takes a header that is not in the map, and whose value is checked and
+// holds no blanks.
 func (s *scratch) add(lowerName, value string) {
 	s.fields = append(s.fields, field{name: s.lower(lowerName), key: lowerName, value: value})
 }
@@ -124,7 +125,7 @@ func appendCanonicalRequest(b []byte, method, path, query string, fields []field
 			b = append(append(b, f.name...), ':')
 		}
 		if f.values == nil {
-			b = appendFieldValue(b, f.value)
+			b = append(b, f.value...)
 		}
 		for j, v := range f.values {
 			if j > 0 {
@@ -160,28 +161,21 @@ func appendSignedHeaders(b []byte, fields []field) []byte {
 // only.
 func appendFieldValue(b []byte, v string) []byte {
 	v = strings.Trim(v, " \t")
-	for {
-		at := blankToCollapse(v)
-		if at < 0 {
-			return append(b, v...)
-		}
-		b = append(append(b, v[:at]...), ' ')
-		v = strings.TrimLeft(v[at:], " \t")
+	// These two searches are fast, and nearly always the end of it.
+	if strings.IndexByte(v, '\t') < 0 && !strings.Contains(v, "  ") {
+		return append(b, v...)
 	}
-}
-
-// blankToCollapse returns the index of the first blank that is not a lone
-// space, or -1.
-func blankToCollapse(v string) int {
+	blank := false
 	for i := range len(v) {
-		switch {
-		case v[i] == '\t':
-			return i
-		case v[i] == ' ' && i+1 < len(v) && (v[i+1] == ' ' || v[i+1] == '\t'):
-			return i
+		if c := v[i]; c != ' ' && c != '\t' {
+			b = append(b, c)
+			blank = false
+		} else if !blank {
+			b = append(b, ' ')
+			blank = true
 		}
 	}
-	return -1
+	return b
 }
 
 // headerValues returns all values of a header, however the map spells its

@@ -88,7 +88,7 @@ func (r *HeaderRules) IsSigned(lowerName string) bool {
 
 // isSigned is IsSigned without a conversion that allocates.
 func (r *HeaderRules) isSigned(lower []byte) bool {
-	if len(lower) > 6 && string(lower[:6]) == "x-amz-" {
+	if len(lower) >= 6 && string(lower[:6]) == "x-amz-" {
 		return true
 	}
 	if r == nil {

@@ -37,14 +37,11 @@ func canonicalPath(raw string, rule PathRule) (wire, canonical string, err error
 	if at := badEscape(raw); at >= 0 {
 		return "", "", newTargetError(partPath, raw[at:])
 	}
-	// Servers take an empty path for the root, and a rewrite that strips a
-	// prefix may leave a path without its first slash; url.URL.String repairs
-	// both in the same way.
 	if raw == "" {
 		return "/", "/", nil
 	}
 	if raw[0] != '/' {
-		raw = "/" + raw
+		return "", "", &TargetError{Part: partPath, Bytes: quoteClipped(raw, 16), Fix: "a path that begins with a slash"}
 	}
 	if rule == PathSingle {
 		wire = singleEncode(raw)

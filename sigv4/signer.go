@@ -32,13 +32,16 @@ type Signer struct {
 	credentials Credentials
 	// invalid is why the credentials can't sign, or nil.
 	invalid error
-	keys    keyCache
+	// tokenSum is the SHA-256 of the session token, by which the verifier
+	// compares it without telling its length.
+	tokenSum [sha256.Size]byte
+	keys     keyCache
 }
 
 // NewSigner returns a signer for the credentials. Credentials that can't sign
 // are reported by [Signer.Sign].
 func NewSigner(c Credentials) *Signer {
-	return &Signer{credentials: c, invalid: c.check()}
+	return &Signer{credentials: c, invalid: c.check(), tokenSum: sha256.Sum256([]byte(c.SessionToken))}
 }
 
 // AccessKeyID returns the access key ID of the identity.

@@ -38,13 +38,13 @@ type Target struct {
 // client that means a plus writes %2B.
 //
 // The error is a [*TargetError], the client's mistake: a percent sign that
-// begins no escape, or the target "*", which has no path.
+// begins no escape, or a path that is not empty and does not begin with a
+// slash, such as the "*" of OPTIONS.
+//
+// Any rule but [PathSingle] is taken for [PathDouble].
 //
 // Canonicalizing a Target's Path and Query again yields the same Target.
 func Canonicalize(rawPath, rawQuery string, rule PathRule) (Target, error) {
-	if rawPath == "*" {
-		return Target{}, &TargetError{Part: partPath, Bytes: `"*"`, Fix: "a path that begins with a slash"}
-	}
 	wire, canonical, err := canonicalPath(rawPath, rule)
 	if err != nil {
 		return Target{}, err
@@ -90,22 +90,31 @@ func (t Target) SetURL(u *url.URL) {
 // URL.EscapedPath is no substitute: for a path with one byte that should have
 // been escaped it drops RawPath and, with it, the difference between %2F and a
 // slash.
+//
+// A rewrite that strips a prefix may leave a path without its first slash; it
+// gets one, as in url.URL.String. A URL that has no path at all, as in
+// "mailto:someone", and "*" are returned such that Canonicalize refuses them.
 func RawPath(r *http.Request) string {
-	if r.URL == nil {
-		return requestURIPath(r.RequestURI)
+	if opaque := r.URL.Opaque; opaque != "" {
+		// With an authority, as in "//host/path", it is an absolute form.
+		if strings.HasPrefix(opaque, "//") {
+			return requestURIPath(":" + opaque)
+		}
+		return opaque
 	}
-	if r.RequestURI != "" {
-		raw := requestURIPath(r.RequestURI)
-		if path, ok := percentDecode(raw); ok && path == r.URL.Path {
-			return raw
+	for _, raw := range [...]string{requestURIPath(r.RequestURI), r.URL.RawPath} {
+		if path, ok := percentDecode(raw); ok && raw != "" && path == r.URL.Path {
+			return rooted(raw)
 		}
 	}
-	if r.URL.RawPath != "" {
-		if path, ok := percentDecode(r.URL.RawPath); ok && path == r.URL.Path {
-			return r.URL.RawPath
-		}
+	return rooted(minimalEscape(r.URL.Path, true))
+}
+
+func rooted(path string) string {
+	if path == "" || path == "*" || path[0] == '/' {
+		return path
 	}
-	return minimalEscape(r.URL.Path, true)
+	return "/" + path
 }
 
 // requestURIPath cuts the path out of a request target.

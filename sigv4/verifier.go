@@ -161,7 +161,7 @@ func (v *Verifier) Verify(in VerifyInput) (Authorization, error) {
 	if known = known && signer != nil && signer.invalid == nil && signer.AccessKeyID() == auth.AccessKeyID; !known {
 		signer = v.stranger
 	}
-	tokenOK := sameToken(headerValues(in.Header, "x-amz-security-token"), signer.credentials.SessionToken)
+	tokenOK := signer.hasToken(headerValues(in.Header, "x-amz-security-token"))
 	signatureOK := signer.matches(work, &in, &auth, date, forms)
 
 	switch {
@@ -283,19 +283,12 @@ func canonicalForms(in *VerifyInput, rule PathRule) ([]form, error) {
 	if err := checkHost(in.Host); err != nil {
 		return nil, refuse(ReasonMalformedRequest, strings.TrimPrefix(err.Error(), "sigv4: "))
 	}
-	raw := in.RawPath
-	if raw == "" {
-		raw = "/"
-	}
-	if raw[0] != '/' {
-		return nil, refuse(ReasonMalformedRequest, "the path "+quoteClipped(raw, 32)+" does not begin with a slash")
-	}
-	target, err := Canonicalize(raw, in.RawQuery, rule)
+	target, err := Canonicalize(in.RawPath, in.RawQuery, rule)
 	if err != nil {
 		return nil, refuse(ReasonMalformedRequest, err.Error())
 	}
 	paths := []string{target.CanonicalPath}
-	if rule == PathDouble {
+	if raw := in.RawPath; rule == PathDouble && raw != "" {
 		paths = []string{encodeAgain(normalizePath(raw)), encodeAgain(raw)}
 	}
 	queries := []string{target.Query}
@@ -347,18 +340,19 @@ func collectSigned(work *scratch, in *VerifyInput, signed []string) error {
 	return nil
 }
 
-// sameToken compares the session token that arrived with the key's own.
-func sameToken(arrived []string, own string) bool {
-	if len(arrived) > 1 {
-		return false
-	}
+// hasToken reports whether the session token that arrived is the signer's own,
+// or none did and it has none.
+func (s *Signer) hasToken(arrived []string) bool {
 	token := ""
-	if len(arrived) == 1 {
-		if token = arrived[0]; token == "" {
+	if len(arrived) > 0 {
+		token = arrived[0]
+		// An empty token is a header too many for a key without one.
+		if len(arrived) > 1 || token == "" {
 			return false
 		}
 	}
-	return subtle.ConstantTimeCompare([]byte(token), []byte(own)) == 1
+	sum := sha256.Sum256([]byte(token))
+	return subtle.ConstantTimeCompare(sum[:], s.tokenSum[:]) == 1
 }
 
 // matches reports whether the signature is that of one of the forms. It takes
