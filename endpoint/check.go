@@ -1,135 +1,139 @@
 package endpoint
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 )
 
-// CheckRegion says whether region may stand in a credential scope: a region of
-// any AWS partition, whether or not it exists yet, or one of the few names
-// that S3-compatible servers use instead. Its error says what is wrong with
-// the usual mistakes (a zone, a mark of FIPS, a pseudo-region of the SDKs, a
-// name for people) and what to write.
+// CheckRegion says whether region may stand in a credential scope: it has the
+// form of a region of an AWS partition (whether or not it is open yet), or it
+// is one of the few names that servers compatible with S3 use. The error says
+// what is wrong; for a zone, a mark of FIPS, a pseudo-region of the SDKs and
+// the like it also says which region was meant.
 func CheckRegion(region string) error {
 	if isRegion(region) || compatibleRegions[region] {
 		return nil
 	}
-	shown := shorten(region)
-	switch {
-	case region == "":
-		return fmt.Errorf("region is empty: write one, for example `us-east-1`")
-	case strings.HasSuffix(region, "-global") && globalPartition(region) != "":
-		return fmt.Errorf("region %q stands for a whole partition and can't be signed for: write `%s`", shown, defaultRegion(globalPartition(region)))
+	switch region {
+	case "":
+		return errors.New("the region is empty: write its code, for example `us-east-1`")
+	case anyRegion:
+		return errors.New("the region \"*\" is a set of regions, which a credential scope can't hold: write one region, for example `us-east-1`")
 	}
-	if r, ok := nearestRegion(region); ok {
-		return fmt.Errorf("region %q is no AWS region: write `%s`", shown, r)
+	if meant, ok := meantRegion(region); ok {
+		return fmt.Errorf("%q is no AWS region: write `%s`", shorten(region), meant)
 	}
-	return fmt.Errorf("region %q is no AWS region: write its code, for example `us-east-1` or `cn-north-1`", shown)
+	return fmt.Errorf("%q is no AWS region: write its code, for example `us-east-1`", shorten(region))
 }
 
-// compatibleRegions are what other servers of the S3 API call their region:
-// Cloudflare R2, Garage, Ceph.
+// compatibleRegions are the default regions of Cloudflare R2, Garage and Ceph.
 var compatibleRegions = map[string]bool{"auto": true, "garage": true, "default": true}
 
-// globalPartition reads the pseudo-regions that the SDKs name aws-global,
-// aws-cn-global and so on.
-func globalPartition(region string) string {
-	id := strings.TrimSuffix(region, "-global")
-	if defaultRegion(id) == "" {
-		return ""
-	}
-	return id
-}
-
-// nearestRegion mends the mistakes that leave no doubt about what was meant.
-func nearestRegion(region string) (string, bool) {
+// meantRegion mends the mistakes that leave no doubt.
+func meantRegion(region string) (string, bool) {
 	r := strings.ToLower(strings.TrimSpace(region))
-	r = strings.ReplaceAll(r, "_", "-")
-	r = strings.TrimSuffix(strings.TrimPrefix(r, "fips-"), "-fips")
-	if !isRegion(r) && r != "" {
-		// An availability zone is its region and a letter.
-		r = strings.TrimRight(r, "abcdefghijklmnopqrstuvwxyz")
+	if id, ok := strings.CutSuffix(r, "-global"); ok {
+		// The SDKs name a whole partition like this: aws-cn-global.
+		d := defaultRegion(id)
+		return d, d != ""
 	}
-	return r, isRegion(r)
+	r = strings.ReplaceAll(r, "_", "-")
+	r = strings.TrimPrefix(r, "fips-")
+	// Availability, local and wavelength zones, and fips, come after the
+	// region: us-east-1a, us-west-2-lax-1a, us-east-1-fips.
+	for r != "" && !isRegion(r) {
+		if letters := strings.TrimRight(r, "abcdefghijklmnopqrstuvwxyz"); isRegion(letters) {
+			return letters, true
+		}
+		r, _, _ = cutLastHyphen(r)
+	}
+	return r, r != ""
 }
 
 // CheckService says whether name may be a signing name: 1 to 64 letters,
-// digits, hyphens and dots. (A few real ones have capitals.) What is usually
-// taken for one and isn't, such as the first label of a host or a service's
-// name in the console, is an error that says what to write.
+// digits, hyphens and dots. (A few real ones have capitals.) What is often
+// taken for one and isn't, such as the first label of a host or the name of a
+// service in the SDKs, is an error that says what to write.
 func CheckService(name string) error {
 	if name == "" {
-		return fmt.Errorf("service is empty: write a signing name, for example `s3`")
+		return errors.New("the service is empty: write its signing name, for example `s3`")
 	}
-	shown := shorten(name)
-	if len(name) > 64 || !all(name, isNameByte) {
-		return fmt.Errorf("service %q is no signing name: write 1 to 64 letters, digits, hyphens or dots, for example `execute-api`", shown)
+	if len(name) > 64 || !all(name, isNameByte) || !all(name[:1], isAlnum) || !all(name[len(name)-1:], isAlnum) {
+		return fmt.Errorf("%q is no signing name: write 1 to 64 letters, digits, hyphens or dots, for example `execute-api`", shorten(name))
 	}
-	lower := strings.ToLower(name)
-	if right, ok := mistakes[lower]; ok && !capitals[name] {
-		return fmt.Errorf("service %q is no signing name: write %s", shown, right)
+	if capitals[strings.ToLower(name)] == name {
+		return nil
 	}
-	if e, ok := prefixes[lower]; ok && e.service != "" && e.service != name && !capitals[name] {
-		return fmt.Errorf("service %q begins host names but is no signing name: write `service %s`", shown, e.service)
-	}
-	if lower != name && !capitals[name] {
-		return fmt.Errorf("service %q has capitals, which no signing name of that spelling has: write `service %s`", shown, lower)
+	if meant := meantService(strings.ToLower(name)); meant != name {
+		return fmt.Errorf("%q is no signing name: write `%s`", name, meant)
 	}
 	return nil
 }
 
-// capitals are the signing names that aren't all lower case.
-var capitals = map[string]bool{"IoTSecuredTunneling": true, "IngestionService": true}
-
-// mistakes are names of services that are neither a signing name nor the
-// beginning of a host.
-var mistakes = map[string]string{
-	"amp":                      "`service aps`",
-	"api-gateway":              "`service execute-api` for an API, `service apigateway` for the management API",
-	"cloudwatch":               "`service monitoring`",
-	"cloudwatch-logs":          "`service logs`",
-	"cloudwatchlogs":           "`service logs`",
-	"docdb":                    "`service rds` for the management API",
-	"documentdb":               "`service rds` for the management API",
-	"elasticsearch":            "`service es`",
-	"elb":                      "`service elasticloadbalancing`",
-	"elbv2":                    "`service elasticloadbalancing`",
-	"emr":                      "`service elasticmapreduce`",
-	"eventbridge":              "`service events`",
-	"neptune":                  "`service neptune-db` for its data, `service rds` for the management API",
-	"opensearch":               "`service es`, or `service aoss` for OpenSearch Serverless",
-	"opensearch-serverless":    "`service aoss`",
-	"opensearchserverless":     "`service aoss`",
-	"prometheus":               "`service aps`",
-	"s3control":                "`service s3`",
-	"sfn":                      "`service states`",
-	"stepfunctions":            "`service states`",
-	"step-functions":           "`service states`",
-	"vpc-lattice-svc":          "`service vpc-lattice-svcs`",
-	"iotdata-ats":              "`service iotdata`",
-	"iotsecuredtunneling":      "`service IoTSecuredTunneling`",
-	"sesv2":                    "`service ses`",
-	"simpledb":                 "`service sdb`",
-	"timestream-write":         "`service timestream`",
-	"sagemaker-runtime":        "`service sagemaker`",
-	"lex-runtime":              "`service lex`",
-	"location":                 "`service geo`",
-	"marketplace-catalog":      "`service aws-marketplace`",
-	"marketplace-entitlement":  "`service aws-marketplace`",
-	"sso-oidc":                 "`service sso-oauth`",
-	"resource-groups-tagging":  "`service tagging`",
-	"resourcegroupstaggingapi": "`service tagging`",
-}
-
-func isNameByte(c byte) bool {
-	return isWord(c) || c >= 'A' && c <= 'Z' || c == '-' || c == '.'
-}
-
-// shorten keeps what an error quotes readable.
-func shorten(s string) string {
-	const most = 80
-	if len(s) > most {
-		return s[:most] + "…"
+// meantService answers name itself unless it is known not to sign.
+func meantService(name string) string {
+	name = dropFIPS(name)
+	if meant := capitals[name]; meant != "" {
+		return meant
 	}
-	return s
+	if meant := misnomers[name]; meant != "" {
+		return meant
+	}
+	if e, ok := prefixes[name]; ok && e.service != "" {
+		return e.service
+	}
+	return name
 }
+
+// capitals are the signing names that aren't all lower case.
+var capitals = map[string]string{
+	"ingestionservice":    "IngestionService",
+	"iotsecuredtunneling": "IoTSecuredTunneling",
+}
+
+// misnomers are names of services, in the console, the SDKs or the command
+// line, that neither sign nor begin a host.
+var misnomers = map[string]string{
+	"amp":                      "aps",
+	"api-gateway":              "execute-api` for a deployed API or `apigateway",
+	"application-insights":     "applicationinsights",
+	"cloudsearch-domain":       "cloudsearch",
+	"cloudwatch":               "monitoring",
+	"cloudwatch-logs":          "logs",
+	"cloudwatchlogs":           "logs",
+	"docdb":                    "rds",
+	"documentdb":               "rds",
+	"elasticsearch":            "es",
+	"elb":                      "elasticloadbalancing",
+	"elbv2":                    "elasticloadbalancing",
+	"emr":                      "elasticmapreduce",
+	"eventbridge":              "events",
+	"iot-data":                 "iotdata",
+	"lex-runtime":              "lex",
+	"location":                 "geo",
+	"marketplace-catalog":      "aws-marketplace",
+	"marketplace-entitlement":  "aws-marketplace",
+	"neptune":                  "neptune-db` for its data or `rds",
+	"opensearch":               "es` or, for OpenSearch Serverless, `aoss",
+	"opensearch-serverless":    "aoss",
+	"opensearchserverless":     "aoss",
+	"prometheus":               "aps",
+	"resourcegroupstaggingapi": "tagging",
+	"s3api":                    "s3",
+	"s3control":                "s3",
+	"s3outposts":               "s3-outposts",
+	"sagemaker-runtime":        "sagemaker",
+	"sesv2":                    "ses",
+	"sfn":                      "states",
+	"simpledb":                 "sdb",
+	"sso-oidc":                 "sso-oauth",
+	"step-functions":           "states",
+	"stepfunctions":            "states",
+	"timestream-write":         "timestream",
+	"vpc-lattice-svc":          "vpc-lattice-svcs",
+}
+
+func isAlnum(c byte) bool { return isWord(c) || c >= 'A' && c <= 'Z' }
+
+func isNameByte(c byte) bool { return isAlnum(c) || c == '-' || c == '.' }

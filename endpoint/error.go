@@ -7,12 +7,12 @@ import (
 
 // Error says why nothing could be inferred from a host. It is one line.
 type Error struct {
-	// Host is the host as given, shortened if it is very long, and without
-	// user information, which may hold a password.
+	// Host is the host as given, but shortened where it is very long, and
+	// without user information or a query, which may hold secrets.
 	Host string
-	// Problem completes the sentence that begins with the host.
+	// Problem goes on from the host: "is empty".
 	Problem string
-	// Fix says what to write instead.
+	// Fix says what to write instead: "write `region NAME`".
 	Fix string
 }
 
@@ -28,18 +28,20 @@ const (
 	fixHost    = "write a host name, with or without a port, for example `s3.eu-west-1.amazonaws.com`"
 )
 
-func fixSuffix(p Partition) string {
-	return "write the host with the suffix " + p.Suffix + " or " + p.DualStackSuffix + ", or " + fixBoth[len("write "):]
+// quotable is host as an error may show it.
+func quotable(host string) string {
+	host, _, _ = strings.Cut(host, "?")
+	if i := strings.LastIndexByte(host, '@'); i >= 0 {
+		host = "..." + host[i:]
+	}
+	return shorten(host)
 }
 
-// quotable is host as an error may show it: no user information, no novel.
-func quotable(host string) string {
-	if i := strings.LastIndexByte(host, '@'); i >= 0 {
-		host = "…" + host[i:]
-	}
+// shorten keeps what an error quotes readable.
+func shorten(s string) string {
 	const most = 80
-	if len(host) > most {
-		host = host[:most] + "…"
+	if len(s) > most {
+		return s[:most] + "..."
 	}
-	return host
+	return s
 }

@@ -15,88 +15,103 @@ const (
 // cleanHost checks the host's form and answers its name in lower case, without
 // port and trailing dot.
 func cleanHost(host string) (string, *Error) {
-	bad := func(problem string) (string, *Error) {
+	upper, colons, problem := scan(host)
+	if problem != "" {
 		return "", &Error{Problem: problem, Fix: fixHost}
 	}
-	if host == "" {
-		return bad("is empty")
+	if colons > 1 || host[0] == '[' {
+		return "", refuseIPv6(host)
 	}
-	upper := false
-	colons := 0
+	name, port, ok := strings.Cut(host, ":")
+	if ok && !isPort(port) {
+		return "", &Error{Problem: "has a port that is no number from 1 to 65535", Fix: fixHost}
+	}
+	name = strings.TrimSuffix(name, ".")
+	if problem := labelProblem(name); problem != "" {
+		return "", &Error{Problem: problem, Fix: fixHost}
+	}
+	if isDigit(name[len(name)-1]) {
+		// No top-level domain ends with a digit, so this may be an IPv4
+		// address; asking costs an allocation.
+		if _, err := netip.ParseAddr(name); err == nil {
+			return "", &Error{Problem: "is an IP address", Fix: fixBoth}
+		}
+	}
+	if upper {
+		name = strings.ToLower(name)
+	}
+	return name, nil
+}
+
+// scan looks at each byte of host once.
+func scan(host string) (upper bool, colons int, problem string) {
+	if host == "" {
+		return false, 0, "is empty"
+	}
 	for i := 0; i < len(host); i++ {
 		switch c := host[i]; {
-		case c >= 'a' && c <= 'z', c >= '0' && c <= '9', c == '-', c == '.', c == '_', c == '[', c == ']':
+		case isWord(c), c == '-', c == '.', c == '_', c == '[', c == ']':
 		case c >= 'A' && c <= 'Z':
 			upper = true
 		case c == ':':
 			colons++
 		case c == '@':
-			return bad("has user information before the host")
+			return false, 0, "has user information before the host"
 		case c == '/', c == '?', c == '#', c == '\\':
-			return bad("is a URL or a path, not a host")
+			return false, 0, "is a URL or a path, not a host"
 		case c < ' ', c == 0x7f:
-			return bad("has a control character")
+			return false, 0, "has a control character"
 		case c >= 0x80:
-			return bad("has a character outside ASCII")
+			return false, 0, "has a character outside ASCII"
 		default:
-			return bad("has the character " + strconv.QuoteRune(rune(c)))
+			return false, 0, "has the character " + strconv.QuoteRune(rune(c))
 		}
 	}
+	return upper, colons, ""
+}
 
-	name := host
-	if colons > 1 || name[0] == '[' {
-		return cleanIPv6(host)
-	}
-	if colons == 1 {
-		i := strings.IndexByte(name, ':')
-		port, err := strconv.ParseUint(name[i+1:], 10, 16)
-		if err != nil || port == 0 {
-			return bad("has a port that is no number from 1 to 65535")
-		}
-		name = name[:i]
-	}
-	name = strings.TrimSuffix(name, ".")
+// labelProblem says what is wrong with the lengths and labels of a name.
+func labelProblem(name string) string {
 	if len(name) > maxHost {
-		return bad("is longer than 253 characters")
-	}
-	if upper {
-		name = strings.ToLower(name)
+		return "is longer than 253 characters"
 	}
 	for rest, more := name, true; more; {
 		var label string
 		label, rest, more = strings.Cut(rest, ".")
 		switch {
 		case label == "":
-			return bad("has an empty label")
+			return "has an empty label"
 		case len(label) > maxLabel:
-			return bad("has a label longer than 63 characters")
+			return "has a label longer than 63 characters"
 		case label[0] == '-' || label[len(label)-1] == '-':
-			return bad("has a label that begins or ends with a hyphen")
+			return "has a label that begins or ends with a hyphen"
 		case strings.ContainsAny(label, "[]"):
-			return bad("has a bracket but is no IPv6 literal")
+			return "has a bracket but is no IPv6 literal"
 		}
 	}
-	if _, err := netip.ParseAddr(name); err == nil {
-		return "", &Error{Problem: "is an IP address", Fix: fixBoth}
-	}
-	return name, nil
+	return ""
 }
 
-// cleanIPv6 tells an IPv6 literal, which is a host but names no service, from
+func isPort(s string) bool {
+	port, err := strconv.ParseUint(s, 10, 16)
+	return err == nil && port != 0
+}
+
+// refuseIPv6 tells an IPv6 literal, which is a host but names no service, from
 // a broken one.
-func cleanIPv6(host string) (string, *Error) {
-	literal := host
-	if _, err := netip.ParseAddr(literal); err != nil {
-		addr, err := netip.ParseAddrPort(literal)
-		if inner, ok := strings.CutSuffix(strings.TrimPrefix(literal, "["), "]"); ok && literal[0] == '[' {
-			a, e := netip.ParseAddr(inner)
-			addr, err = netip.AddrPortFrom(a, 1), e
-		}
-		if err != nil || !addr.Addr().Is6() || addr.Port() == 0 {
-			return "", &Error{Problem: "is neither a host name nor an IP address", Fix: fixHost}
-		}
+func refuseIPv6(host string) *Error {
+	withPort := host
+	if host[len(host)-1] == ']' {
+		withPort += ":443"
 	}
-	return "", &Error{Problem: "is an IP address", Fix: fixBoth}
+	_, err := netip.ParseAddr(host)
+	if addr, e := netip.ParseAddrPort(withPort); e == nil && addr.Addr().Is6() && addr.Port() != 0 {
+		err = nil
+	}
+	if err != nil {
+		return &Error{Problem: "is neither a host name nor an IP address", Fix: fixHost}
+	}
+	return &Error{Problem: "is an IP address", Fix: fixBoth}
 }
 
 // cutLast splits off the last label: "a.b.c" is "a.b" and "c".

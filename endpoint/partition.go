@@ -126,24 +126,22 @@ func all(s string, is func(byte) bool) bool {
 // suffix is a domain under which AWS serves its API.
 type suffix struct {
 	domain    string
-	partition string // "aws" also stands for aws-us-gov, until a region or a us-gov label says so
-	dualStack bool
+	partition string // "aws" stands for aws-us-gov too, until a region or a us-gov label says which
 }
 
-// suffixes are those of all partitions, and the ones of data planes: no
-// customer can register a name under them for a server of his own.
+// suffixes are all of them. What a partition has under "api." for the API it
+// has under "on." for what customers own: function URLs, OpenSearch domains,
+// VPC Lattice services.
 var suffixes = func() []suffix {
 	var all []suffix
 	for _, p := range partitions {
-		if p.ID != partGov {
-			all = append(all, suffix{p.Suffix, p.ID, false}, suffix{p.DualStackSuffix, p.ID, true})
+		if p.ID == partGov {
+			continue
 		}
+		on := "on." + strings.TrimPrefix(p.DualStackSuffix, "api.")
+		all = append(all, suffix{p.Suffix, p.ID}, suffix{p.DualStackSuffix, p.ID}, suffix{on, p.ID})
 	}
-	return append(
-		all,
-		suffix{"on.aws", partAWS, true},
-		suffix{"on.amazonwebservices.com.cn", partChina, true},
-	)
+	return all
 }()
 
 // cutSuffix takes an AWS suffix and the dot before it from a host's end. No
