@@ -1,0 +1,185 @@
+package sigv4
+
+import (
+	"net/http"
+	"reflect"
+	"strings"
+	"testing"
+)
+
+func TestHeaderRules(t *testing.T) {
+	extra := must(NewHeaderRules("X-Request-Id", "range", "Host", "x-amz-meta-a"))
+	only := must(OnlyHeaderRules("Range"))
+	none := must(OnlyHeaderRules())
+	tests := []struct {
+		name                             string
+		byDefault, byExtra, byOnly, byNo bool
+	}{
+		{"host", true, true, true, true},
+		{"x-amz-date", true, true, true, true},
+		{"x-amz-meta-a", true, true, true, true},
+		{"x-amz-", true, true, true, true},
+		{"x-amzn-trace-id", false, false, false, false},
+		{"x-amzn-other", false, false, false, false},
+		{"x-amz", false, false, false, false},
+		{"content-type", true, true, false, false},
+		{"content-md5", true, true, false, false},
+		{"range", false, true, true, false},
+		{"x-request-id", false, true, false, false},
+		{"authorization", false, false, false, false},
+		{"date", false, false, false, false},
+		{"", false, false, false, false},
+	}
+	for _, c := range tests {
+		for i, r := range []*HeaderRules{nil, extra, only, none} {
+			want := []bool{c.byDefault, c.byExtra, c.byOnly, c.byNo}[i]
+			if got := r.IsSigned(c.name); got != want {
+				t.Errorf("rules %d: IsSigned(%q) = %v, want %v", i, c.name, got, want)
+			}
+			if got := r.isSigned([]byte(c.name)); got != want && c.name != "host" {
+				t.Errorf("rules %d: isSigned(%q) = %v, want %v", i, c.name, got, want)
+			}
+		}
+	}
+}
+
+func TestHeaderRulesRefuse(t *testing.T) {
+	for _, name := range []string{
+		"authorization", "Connection", "expect", "keep-alive", "Proxy-Authorization", "proxy-anything", "te", "trailer",
+		"transfer-encoding", "upgrade", "User-Agent", "x-amzn-trace-id", "X-Forwarded-For", "x-forwarded-", "via", "content-length",
+		"accept-encoding", "cookie", "Sec-WebSocket-Key", "forwarded", "date",
+		"", " ", "x request", "x:y", "x-é", "x\n", "x-\u212aey",
+	} {
+		for _, rules := range []func(...string) (*HeaderRules, error){NewHeaderRules, OnlyHeaderRules} {
+			if r, err := rules("x-good", name); err == nil || r != nil {
+				t.Errorf("%q was not refused", name)
+			} else if !strings.Contains(err.Error(), "leave it out") && !strings.Contains(err.Error(), "write letters") {
+				t.Errorf("%q: the error does not say what to do: %v", name, err)
+			}
+		}
+	}
+}
+
+// TestCanonicalHeaders gives the lines by hand; canonical form of values after
+// the AWS page named in the package documentation.
+func TestCanonicalHeaders(t *testing.T) {
+	tests := []struct {
+		name   string
+		header http.Header
+		want   string
+	}{
+		{"sorted by name", http.Header{"X-Amz-B": {"2"}, "Content-Type": {"t"}, "X-Amz-A": {"1"}}, "content-type:t\nhost:h\nx-amz-a:1\nx-amz-b:2"},
+		{"name that another begins with", http.Header{"X-Amz-A-B": {"1"}, "X-Amz-A": {"2"}}, "host:h\nx-amz-a:2\nx-amz-a-b:1"},
+		{"values joined in order", http.Header{"X-Amz-A": {"b", "a", "c"}}, "host:h\nx-amz-a:b,a,c"},
+		{"each value trimmed", http.Header{"X-Amz-A": {" b ", "\ta\t", ""}}, "host:h\nx-amz-a:b,a,"},
+		{"blanks inside", http.Header{"X-Amz-A": {"a  b   c d"}}, "host:h\nx-amz-a:a b c d"},
+		{"tabs inside", http.Header{"X-Amz-A": {"a\tb \t c\t\td"}}, "host:h\nx-amz-a:a b c d"},
+		{"blanks in quotes", http.Header{"X-Amz-A": {`"a   b"`}}, "host:h\nx-amz-a:\"a b\""},
+		{"only blanks", http.Header{"X-Amz-A": {" \t "}}, "host:h\nx-amz-a:"},
+		{"UTF-8 and Latin-1", http.Header{"X-Amz-A": {"é\xe9"}}, "host:h\nx-amz-a:é\xe9"},
+		{"spellings joined by spelling", http.Header{"x-amz-a": {"3"}, "X-Amz-A": {"2"}, "X-AMZ-A": {"1"}}, "host:h\nx-amz-a:1,2,3"},
+		{"no values", http.Header{"X-Amz-A": {}, "X-Amz-B": nil, "X-Amz-C": {""}}, "host:h\nx-amz-c:"},
+		{"host in the map", http.Header{"Host": {"other"}, "host": {"other"}}, "host:h"},
+		{"unsigned", http.Header{"Accept": {"a"}, "X-Amzn-Trace-Id": {"b"}, "Date": {"c"}}, "host:h"},
+	}
+	signer := NewSigner(Credentials{AccessKeyID: "a", SecretAccessKey: "b"})
+	for _, c := range tests {
+		t.Run(c.name, func(t *testing.T) {
+			in := exampleInput(t)
+			in.Host, in.Header, in.Trace = "h", c.header, new(Trace)
+			if err := signer.Sign(in); err != nil {
+				t.Fatal(err)
+			}
+			lines := strings.Split(in.Trace.CanonicalRequest, "\n")
+			got := strings.Join(lines[3:len(lines)-4], "\n")
+			equal(t, "headers", got, c.want)
+			equal(t, "date", lines[len(lines)-4], "x-amz-date:20250102T030405Z")
+			equal(t, "end of headers", lines[len(lines)-3], "")
+		})
+	}
+}
+
+func TestRemoveAuthHeaders(t *testing.T) {
+	h := http.Header{}
+	for _, name := range []string{
+		"Authorization", "Proxy-Authorization", "X-Amz-Date", "X-Amz-Security-Token", "X-Amz-Content-Sha256",
+		"X-Amz-S3session-Token", "X-Amz-Region-Set", "Date",
+	} {
+		h[name], h[strings.ToLower(name)], h[strings.ToUpper(name)] = []string{"a"}, []string{"b"}, nil
+	}
+	kept := http.Header{"Accept": {"a"}, "X-Amz-Meta-Date": {"b"}, "X-Authorization": {"c"}, "X-Amz-Target": {"d"}}
+	for name, values := range kept {
+		h[name] = values
+	}
+	RemoveAuthHeaders(h)
+	if !reflect.DeepEqual(h, kept) {
+		t.Errorf("header is %v, want %v", h, kept)
+	}
+	RemoveAuthHeaders(nil)
+}
+
+func TestStripAuthQuery(t *testing.T) {
+	for raw, want := range map[string]string{
+		"":                         "",
+		"a=b":                      "a=b",
+		"x=%zz&;&&=":               "x=%zz&;&&=",
+		"X-Amz-Signature=1":        "",
+		"X-Amz-Signature":          "",
+		"a&X-Amz-Signature=1&b":    "a&b",
+		"X-Amz-Signature=1&b":      "b",
+		"x-AMZ-signature=1&b=+%2b": "b=+%2b",
+		"X%2DAmz%2dSignature=1&b":  "b",
+		"%58-Amz-Signature=1&b":    "b",
+		"%78%2d%61%6d%7a-date=1&b": "b",
+		"X-Amz-Algorithm=1&X-Amz-Credential=2&X-Amz-Date=3&X-Amz-Expires=4&X-Amz-SignedHeaders=5&k=v": "k=v",
+		"X-Amz-Signature=6&X-Amz-Security-Token=7&X-Amz-S3session-Token=8&X-Amz-Region-Set=9&k=v":     "k=v",
+		// Other names, which only look alike.
+		"X-Amz-Signature+=1":                     "X-Amz-Signature+=1",
+		"X+Amz+Signature=1":                      "X+Amz+Signature=1",
+		"X%252DAmz%252DSignature=1":              "X%252DAmz%252DSignature=1",
+		"X-Amz-Meta=1&XX-Amz-Date=2":             "X-Amz-Meta=1&XX-Amz-Date=2",
+		"a=1;X-Amz-Signature=2":                  "a=1;X-Amz-Signature=2",
+		"v=X-Amz-Signature":                      "v=X-Amz-Signature",
+		"X-Amz-S\u017fession-Token=1":            "X-Amz-S\u017fession-Token=1",
+		"X-Amz-Checksum-Mode=1&x-amz-acl=public": "X-Amz-Checksum-Mode=1&x-amz-acl=public",
+		"X-Amz-Date%=1":                          "X-Amz-Date%=1",
+		// Empty pairs elsewhere stay.
+		"&&X-Amz-Date=1&&a": "&&&a",
+	} {
+		equal(t, raw, StripAuthQuery(raw), want)
+		if got := hasAuthQuery(raw); got != (raw != want) {
+			t.Errorf("hasAuthQuery(%q) = %v", raw, got)
+		}
+	}
+}
+
+func TestStripDefaultPort(t *testing.T) {
+	tests := []struct{ host, scheme, want string }{
+		{"example.com:443", "https", "example.com"},
+		{"example.com:80", "http", "example.com"},
+		{"example.com:443", "HTTPS", "example.com"},
+		{"example.com:443", "http", "example.com:443"},
+		{"example.com:80", "https", "example.com:80"},
+		{"example.com:443", "", "example.com:443"},
+		{"example.com:8443", "https", "example.com:8443"},
+		{"example.com:0443", "https", "example.com:0443"},
+		{"example.com:", "https", "example.com"},
+		{"example.com", "https", "example.com"},
+		{"127.0.0.1:443", "https", "127.0.0.1"},
+		{"[::1]:443", "https", "[::1]"},
+		{"[::1]:80", "http", "[::1]"},
+		{"[::1]:8182", "https", "[::1]:8182"},
+		{"[::1]:", "https", "[::1]"},
+		{"[::1]", "https", "[::1]"},
+		{"[::443]", "https", "[::443]"},
+		{"::1", "https", "::1"},
+		{"::443", "https", "::443"},
+		{"fe80::80", "http", "fe80::80"},
+		{"::", "https", "::"},
+		{"", "https", ""},
+		{":443", "https", ""},
+	}
+	for _, c := range tests {
+		equal(t, c.host+" "+c.scheme, StripDefaultPort(c.host, c.scheme), c.want)
+	}
+}
