@@ -1,0 +1,300 @@
+package awssigv4
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+
+	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/credentials"
+	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/sources"
+)
+
+const appName = "aws_sigv4"
+
+// App holds what all `aws_sigv4` handlers and transports share: credentials
+// that have a name, and the cache that keeps every identity's credentials
+// fresh. In a Caddyfile it is the global option `aws_sigv4`.
+//
+// Named credentials that don't depend on a request are fetched as soon as the
+// server starts, and refreshed in the background for as long as the
+// configuration runs. Whatever was fetched survives a configuration reload.
+type App struct {
+	// Credentials by name. A name consists of letters, digits, `-`, `_` and
+	// `.`, and must not be the name of a source.
+	CredentialsRaw map[string]json.RawMessage `json:"credentials,omitempty" caddy:"namespace=aws_sigv4.credentials inline_key=source"`
+
+	ctx     caddy.Context
+	logger  *zap.Logger
+	named   map[string]credentials.Source
+	unnamed map[string]credentials.Source
+	cache   *credentials.Cache
+	release []func()
+}
+
+// CaddyModule returns the Caddy module information.
+func (App) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{
+		ID:  appName,
+		New: func() caddy.Module { return new(App) },
+	}
+}
+
+// caches holds the one cache of credentials of this process while any
+// configuration uses it, so that a reload fetches nothing again. One cache
+// serves all configurations because an identity's key holds everything that
+// selects it: a changed configuration has other keys.
+var caches = caddy.NewUsagePool()
+
+const cacheKey = "credentials"
+
+type pooledCache struct{ *credentials.Cache }
+
+// Destruct ends the cache with the last configuration that used it.
+func (p pooledCache) Destruct() error {
+	p.Close()
+	return nil
+}
+
+// Provision loads the named credentials. It does not touch the network.
+func (a *App) Provision(ctx caddy.Context) error {
+	a.ctx = ctx
+	a.logger = ctx.Logger()
+	a.named = make(map[string]credentials.Source)
+	a.unnamed = make(map[string]credentials.Source)
+	for name := range a.CredentialsRaw {
+		if err := checkCredentialsName(name); err != nil {
+			return fieldError("credentials", err)
+		}
+	}
+	if len(a.CredentialsRaw) > 0 {
+		mods, err := ctx.LoadModule(a, "CredentialsRaw")
+		if err != nil {
+			return fieldError("credentials", err)
+		}
+		for name, mod := range mods.(map[string]any) {
+			src, ok := mod.(credentials.Source)
+			if !ok {
+				return fieldError("credentials."+name, fmt.Errorf("module %T is not a source of credentials", mod))
+			}
+			a.named[name] = src
+		}
+	}
+	names := slices.Sorted(maps.Keys(a.named))
+	for _, name := range names {
+		if err := a.checkChain(name, nil); err != nil {
+			return fieldError("credentials."+name, err)
+		}
+	}
+	for _, name := range names {
+		if chained, ok := a.named[name].(credentials.Chained); ok {
+			if err := chained.SetResolver(a); err != nil {
+				return fieldError("credentials."+name, err)
+			}
+		}
+	}
+	for _, name := range names {
+		if src := a.named[name]; !src.PerRequest() {
+			if _, err := src.Identity(nil); err != nil {
+				return fieldError("credentials."+name, err)
+			}
+		}
+	}
+	cache, _, err := caches.LoadOrNew(cacheKey, func() (caddy.Destructor, error) {
+		return pooledCache{credentials.NewCache(credentials.Options{})}, nil
+	})
+	if err != nil {
+		return err
+	}
+	a.cache = cache.(pooledCache).Cache
+	return nil
+}
+
+// checkChain follows `from` to its end and reports names that don't exist and
+// circles, naming the chain.
+func (a *App) checkChain(name string, chain []string) error {
+	chain = append(chain, name)
+	if slices.Contains(chain[:len(chain)-1], name) {
+		return fmt.Errorf("credentials stand on themselves: %s; the last of a chain must be a source that assumes no role", strings.Join(chain, " from "))
+	}
+	src, err := a.Source(name)
+	if err != nil {
+		if len(chain) > 1 {
+			return fmt.Errorf("%w (%s)", err, strings.Join(chain, " from "))
+		}
+		return err
+	}
+	if chained, ok := src.(credentials.Chained); ok {
+		return a.checkChain(chained.FromName(), chain)
+	}
+	return nil
+}
+
+// Source returns the named credentials, or else the source of that name if it
+// needs no configuration. It is the resolver that sources use for `from`.
+func (a *App) Source(name string) (credentials.Source, error) {
+	if src, ok := a.named[name]; ok {
+		return src, nil
+	}
+	if src, ok := a.unnamed[name]; ok {
+		return src, nil
+	}
+	if !sources.IsSource(name) {
+		return nil, unknownCredentials(name, slices.Sorted(maps.Keys(a.named)))
+	}
+	mod, err := a.ctx.LoadModuleByID(sources.Namespace+"."+name, nil)
+	if err != nil {
+		return nil, fmt.Errorf("source %s can't be used by its name alone: %w", name, err)
+	}
+	src, ok := mod.(credentials.Source)
+	if !ok {
+		return nil, fmt.Errorf("module %T is not a source of credentials", mod)
+	}
+	if chained, ok := src.(credentials.Chained); ok {
+		if err := chained.SetResolver(a); err != nil {
+			return nil, err
+		}
+	}
+	a.unnamed[name] = src
+	return src, nil
+}
+
+func unknownCredentials(name string, defined []string) error {
+	known := "none are"
+	if len(defined) > 0 {
+		known = strings.Join(defined, ", ") + " are"
+	}
+	return fmt.Errorf("there are no credentials named %q: define them in the global option aws_sigv4 (%s defined), or name a source (%s)",
+		name, known, strings.Join(sources.Names(), ", "))
+}
+
+// checkIdentity reports an identity that a request could choose without the
+// operator having said which are allowed.
+func (a *App) checkIdentity(src credentials.Source, hasAllowRoles bool) error {
+	fields, ok := src.(credentials.Fields)
+	if ok && !hasAllowRoles {
+		for _, f := range fields.IdentityFields() {
+			if f.Name == "role_arn" && sources.NeedsRequest(f.Value) {
+				return fieldError(f.Name, fmt.Errorf("%q is filled from the request: say with allow_roles which roles it may name", f.Value))
+			}
+		}
+	}
+	for {
+		chained, ok := src.(credentials.Chained)
+		if !ok {
+			return nil
+		}
+		var err error
+		if src, err = a.Source(chained.FromName()); err != nil {
+			return err
+		}
+		fields, ok := src.(credentials.Fields)
+		if !ok {
+			continue
+		}
+		for _, f := range fields.IdentityFields() {
+			if f.Name == "role_arn" && sources.NeedsRequest(f.Value) {
+				return fieldError("from", fmt.Errorf("the role %q is filled from the request, and other roles are assumed from it: allow_roles would not be asked; write a fixed role", f.Value))
+			}
+		}
+	}
+}
+
+// checkCredentialsName keeps names and sources apart, so that one word always
+// means one thing.
+func checkCredentialsName(name string) error {
+	if sources.IsSource(name) {
+		return fmt.Errorf("%q is the name of a source: choose another name", name)
+	}
+	valid := name != "" && len(name) <= 64
+	for _, c := range name {
+		valid = valid && (c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.ContainsRune("-_.", c))
+	}
+	if !valid {
+		return fmt.Errorf("%q can't be a name: write up to 64 letters, digits, `-`, `_` and `.`", name)
+	}
+	return nil
+}
+
+// defaultSource is used wherever a configuration names no credentials.
+func (a *App) defaultSource() (credentials.Source, error) { return a.Source("default") }
+
+// Start fetches the named credentials in the background.
+func (a *App) Start() error {
+	a.release = append(a.release, a.cache.Attach(cacheLog{a.logger}))
+	for _, name := range slices.Sorted(maps.Keys(a.named)) {
+		src := a.named[name]
+		if src.PerRequest() {
+			continue
+		}
+		id, err := src.Identity(nil)
+		if err != nil {
+			return fieldError("credentials."+name, err)
+		}
+		a.release = append(a.release, a.cache.Pin(id))
+	}
+	a.announce()
+	return nil
+}
+
+// Stop lets go of the named credentials. By then a new configuration holds
+// those that it still uses.
+func (a *App) Stop() error {
+	for _, release := range a.release {
+		release()
+	}
+	a.release = nil
+	return nil
+}
+
+// Cleanup gives the cache back.
+func (a *App) Cleanup() error {
+	err := a.Stop()
+	if a.cache == nil {
+		return err
+	}
+	a.cache = nil
+	_, deleteErr := caches.Delete(cacheKey)
+	return errors.Join(err, deleteErr)
+}
+
+// MarshalLogObject keeps secrets that are written literally out of logs.
+func (a *App) MarshalLogObject(enc zapcore.ObjectEncoder) error {
+	return enc.AddArray("credentials", zapcore.ArrayMarshalerFunc(func(enc zapcore.ArrayEncoder) error {
+		for _, name := range slices.Sorted(maps.Keys(a.CredentialsRaw)) {
+			enc.AppendString(name)
+		}
+		return nil
+	}))
+}
+
+// cacheLog writes down what happens to credentials in the background.
+type cacheLog struct{ logger *zap.Logger }
+
+func (l cacheLog) Fetched(e credentials.Event) {
+	l.logger.Info("credentials fetched",
+		zap.String("identity", e.Label),
+		zap.Duration("duration", e.Duration),
+		zap.Time("expires", e.Expires))
+}
+
+func (l cacheLog) Failed(e credentials.Event) {
+	l.logger.Error("fetching credentials",
+		zap.String("identity", e.Label),
+		zap.Duration("duration", e.Duration),
+		zap.Error(e.Err))
+}
+
+var (
+	_ caddy.App               = (*App)(nil)
+	_ caddy.Provisioner       = (*App)(nil)
+	_ caddy.CleanerUpper      = (*App)(nil)
+	_ credentials.Resolver    = (*App)(nil)
+	_ zapcore.ObjectMarshaler = (*App)(nil)
+)

@@ -1,0 +1,268 @@
+package awssigv4
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp/caddyauth"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+
+	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/payload"
+	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/sigv4"
+	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/sources"
+)
+
+// SignatureAuth authenticates clients that sign their requests with AWS
+// Signature Version 4 in the Authorization header, with keys that this
+// configuration knows: an AWS SDK gets such a key in place of a real one. The
+// user's ID is the access key ID; `{http.auth.user.service}` and
+// `{http.auth.user.region}` are what the client signed for.
+//
+// The signature is checked against the client's original method and URI,
+// whatever has rewritten them since. Caddy keeps no original of Host and of the
+// headers, so these are checked as they stand: the directive aws_sigv4_auth is
+// ordered before `request_header`. As with AWS, the date may be at most 5
+// minutes away, `host` and every `x-amz-*` header must be signed, and the body
+// must have the hash that was signed; UNSIGNED-PAYLOAD leaves it to TLS.
+// Presigned URLs, session tokens and aws-chunked bodies are refused.
+type SignatureAuth struct {
+	// The keys that clients may sign with.
+	Keys []ClientKey `json:"keys,omitempty"`
+
+	// The largest body, in bytes, that is held in memory for clients that sign
+	// its hash without sending it as `x-amz-content-sha256`. Default: 32 MiB.
+	BodyLimit int64 `json:"body_limit,omitempty"`
+
+	logger   *zap.Logger
+	signers  map[string]*sigv4.Signer
+	verifier *sigv4.Verifier
+}
+
+// ClientKey is a key pair that a client signs with.
+type ClientKey struct {
+	// The access key ID: up to 128 letters, digits, `-`, `_` and `.`. May be a
+	// placeholder such as `{env.CLIENT_KEY_ID}`.
+	ID string `json:"id,omitempty"`
+
+	// The secret access key. Write a placeholder such as
+	// `{env.CLIENT_SECRET}` or `{file./run/secrets/client}`: Caddy keeps
+	// literal values in its autosaved configuration.
+	Secret string `json:"secret,omitempty"`
+}
+
+// CaddyModule returns the Caddy module information.
+func (SignatureAuth) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{
+		ID:  "http.authentication.providers.aws_sigv4",
+		New: func() caddy.Module { return new(SignatureAuth) },
+	}
+}
+
+// Provision resolves the keys.
+func (a *SignatureAuth) Provision(ctx caddy.Context) error {
+	a.logger = ctx.Logger()
+	if a.BodyLimit < 0 {
+		return fieldError("body_limit", fmt.Errorf("%d is negative: write a size such as 10MiB", a.BodyLimit))
+	}
+	if len(a.Keys) == 0 {
+		return fieldError("keys", errors.New("there are none, so nobody could authenticate: write `key ID SECRET`"))
+	}
+	a.signers = make(map[string]*sigv4.Signer, len(a.Keys))
+	for i, key := range a.Keys {
+		path := fmt.Sprintf("keys[%d]", i)
+		id, err := sources.ResolveFixed(key.ID)
+		if err == nil {
+			err = checkClientKeyID(id)
+		}
+		if err != nil {
+			return fieldError(path+".id", err)
+		}
+		if _, ok := a.signers[id]; ok {
+			return fieldError(path+".id", fmt.Errorf("key %q is there twice", id))
+		}
+		secret, err := sources.ResolveFixed(key.Secret)
+		if err != nil {
+			return fieldError(path+".secret", err)
+		}
+		if secret == "" {
+			return fieldError(path+".secret", fmt.Errorf("key %q has an empty secret", id))
+		}
+		if !sources.HasPlaceholder(key.Secret) {
+			a.logger.Warn("a secret is written literally, and Caddy keeps it in its saved configuration: write {env.NAME} or {file.PATH}", zap.String("key", id))
+		}
+		a.signers[id] = sigv4.NewSigner(sigv4.Credentials{AccessKeyID: id, SecretAccessKey: secret})
+	}
+	a.verifier = sigv4.NewVerifier(func(id string) (*sigv4.Signer, bool) {
+		s, ok := a.signers[id]
+		return s, ok
+	}, 0)
+	return nil
+}
+
+func checkClientKeyID(id string) error {
+	ok := id != "" && len(id) <= 128
+	for _, c := range id {
+		ok = ok && (c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.ContainsRune("-_.", c))
+	}
+	if !ok {
+		return fmt.Errorf("%q can't be an access key ID: write up to 128 letters, digits, `-`, `_` and `.`", id)
+	}
+	return nil
+}
+
+// Authenticate verifies the request's signature.
+func (a *SignatureAuth) Authenticate(w http.ResponseWriter, r *http.Request) (caddyauth.User, bool, error) {
+	auth, err := a.verify(r)
+	if err != nil {
+		if c := a.logger.Check(zapcore.InfoLevel, "request not authenticated"); c != nil {
+			c.Write(zap.Error(err))
+		}
+		w.Header().Set("WWW-Authenticate", "AWS4-HMAC-SHA256")
+		return caddyauth.User{}, false, nil
+	}
+	return caddyauth.User{
+		ID:       auth.AccessKeyID,
+		Metadata: map[string]string{"service": auth.Service, "region": auth.Region},
+	}, true, nil
+}
+
+func (a *SignatureAuth) verify(r *http.Request) (sigv4.Authorization, error) {
+	orig, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request)
+	if !ok {
+		return sigv4.Authorization{}, errors.New("the original request is not known")
+	}
+	// A body is only read for a key that exists.
+	claimed, err := sigv4.ParseAuthorization(r.Header.Get("Authorization"))
+	if err != nil {
+		return claimed, err
+	}
+	if _, ok := a.signers[claimed.AccessKeyID]; !ok {
+		return claimed, fmt.Errorf("key %q is not known here", claimed.AccessKeyID)
+	}
+	hash, err := a.payloadHash(r)
+	if err != nil {
+		return claimed, err
+	}
+	return a.verifier.Verify(sigv4.VerifyInput{
+		Method:      orig.Method,
+		Host:        r.Host,
+		RawPath:     sigv4.RawPath(&orig),
+		RawQuery:    orig.URL.RawQuery,
+		Header:      r.Header,
+		PayloadHash: hash,
+	})
+}
+
+// payloadHash returns what the body adds to the canonical request: what the
+// client says it is, with the body made to prove it, or else its own hash.
+func (a *SignatureAuth) payloadHash(r *http.Request) (string, error) {
+	said := r.Header.Get("X-Amz-Content-Sha256")
+	switch {
+	case said == sigv4.UnsignedPayload:
+		return said, nil
+	case said != "":
+		if err := refuseFraming(r.Header); err != nil {
+			return "", err
+		}
+		if r.Body == nil || r.Body == http.NoBody || r.ContentLength == 0 {
+			return sigv4.EmptyPayloadHash, nil
+		}
+		r.Body = payload.NewChecked(r.Body, said)
+		return said, nil
+	case r.Body == nil || r.Body == http.NoBody:
+		return sigv4.EmptyPayloadHash, nil
+	}
+	limit := a.BodyLimit
+	if limit == 0 {
+		limit = payload.DefaultLimit
+	}
+	var b clientBody
+	if err := b.hold(r, r.ContentLength, limit); err != nil {
+		return "", err
+	}
+	b.send(r, b.held)
+	return sigv4.HashPayload(b.held), nil
+}
+
+// UnmarshalCaddyfile sets up the provider from Caddyfile tokens. Syntax:
+//
+//	aws_sigv4_auth [<matcher>] {
+//	    key        <id> <secret>
+//	    body_limit <size>
+//	}
+func (a *SignatureAuth) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	d.Next() // consume the directive's name
+	if err := noLoneSemicolons(d); err != nil {
+		return err
+	}
+	if d.NextArg() {
+		return d.Errf("aws_sigv4_auth takes a block and no arguments, but got %q", d.Val())
+	}
+	seen := make(map[string]bool)
+	for d.NextBlock(0) {
+		switch d.Val() {
+		case "key":
+			var key ClientKey
+			if !d.AllArgs(&key.ID, &key.Secret) {
+				return d.Err("a key has an ID and a secret: key ID SECRET")
+			}
+			if !sources.HasPlaceholder(key.ID) {
+				if err := checkClientKeyID(key.ID); err != nil {
+					return d.WrapErr(err)
+				}
+			}
+			for _, other := range a.Keys {
+				if other.ID == key.ID {
+					return d.Errf("key %q is there twice", key.ID)
+				}
+			}
+			a.Keys = append(a.Keys, key)
+		case "body_limit":
+			if err := sources.Once(d, seen); err != nil {
+				return err
+			}
+			var err error
+			if a.BodyLimit, err = size(d); err != nil {
+				return err
+			}
+		default:
+			return sources.Unknown(d, "key", "body_limit")
+		}
+	}
+	if len(a.Keys) == 0 {
+		return d.Err("aws_sigv4_auth has no key, so nobody could authenticate: write `key ID SECRET` in its block")
+	}
+	return nil
+}
+
+// parseAuthDirective reads the directive aws_sigv4_auth.
+func parseAuthDirective(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
+	a := new(SignatureAuth)
+	if err := a.UnmarshalCaddyfile(h.NewFromNextSegment()); err != nil {
+		return nil, err
+	}
+	return caddyauth.Authentication{
+		ProvidersRaw: caddy.ModuleMap{"aws_sigv4": caddyconfig.JSON(a, nil)},
+	}, nil
+}
+
+// MarshalLogObject keeps secrets that are written literally out of logs.
+func (a *SignatureAuth) MarshalLogObject(enc zapcore.ObjectEncoder) error {
+	enc.AddInt("keys", len(a.Keys))
+	return nil
+}
+
+var (
+	_ caddy.Provisioner       = (*SignatureAuth)(nil)
+	_ caddyauth.Authenticator = (*SignatureAuth)(nil)
+	_ caddyfile.Unmarshaler   = (*SignatureAuth)(nil)
+	_ zapcore.ObjectMarshaler = (*SignatureAuth)(nil)
+)

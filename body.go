@@ -1,0 +1,203 @@
+package awssigv4
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"net/http"
+	"reflect"
+	"strings"
+	"sync/atomic"
+
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/endpoint"
+	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/payload"
+	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/sigv4"
+)
+
+// clientBody remembers, over all attempts at one request, what became of the
+// client's body: reverse_proxy calls the transport again after a failure, and
+// a body that was read once reads as empty the second time, without an error.
+type clientBody struct {
+	held   []byte
+	hash   string
+	isHeld bool
+
+	// streamed is the body that went out untouched; consumed tells whether
+	// anything was read from it.
+	streamed io.ReadCloser
+	consumed atomic.Bool
+}
+
+// String keeps a body out of logs: the transport alone has no better place for
+// it than the request's variables, which `{http.vars.*}` can print.
+func (*clientBody) String() string { return "[request body]" }
+
+const bodyVar = "aws_sigv4.body"
+
+// bodyOf returns what is remembered of the body of the request with this
+// context. A health check has nowhere to remember it, and is never repeated.
+func bodyOf(ctx context.Context) *clientBody {
+	if p := planOf(ctx); p != nil {
+		return &p.body
+	}
+	if b, ok := caddyhttp.GetVar(ctx, bodyVar).(*clientBody); ok {
+		return b
+	}
+	b := new(clientBody)
+	caddyhttp.SetVar(ctx, bodyVar, b)
+	return b
+}
+
+// cover decides how the body of out is covered, makes it so, and returns the
+// payload hash that is to be signed. out must be the caller's own copy.
+func (b *clientBody) cover(out *http.Request, mode payload.Mode, rule endpoint.PayloadRule, tls bool, limit int64) (string, error) {
+	hasBody := out.Body != nil && out.Body != http.NoBody
+	length := out.ContentLength
+	switch {
+	case !hasBody:
+		length = 0
+	case length == 0:
+		// For net/http a body and no length means that it is not known.
+		length = -1
+	}
+	held := b.isHeld && hasBody && (length < 0 || length == int64(len(b.held)))
+	if held {
+		length = int64(len(b.held))
+	}
+	q := payload.Question{Mode: mode, Rule: rule, TLS: tls, HasBody: hasBody, Length: length, Limit: limit}
+	plan, err := q.Decide()
+	if err != nil {
+		return "", err
+	}
+	if !held && hasBody && b.consumed.Load() && sameBody(b.streamed, out.Body) {
+		return "", errNotReplayable
+	}
+	switch plan {
+	case payload.Empty:
+		if hasBody {
+			out.Body.Close()
+		}
+		b.send(out, nil)
+		if rule == endpoint.PayloadUnsigned {
+			return sigv4.UnsignedPayload, nil
+		}
+		return sigv4.EmptyPayloadHash, nil
+	case payload.Stream:
+		if held {
+			b.send(out, b.held)
+		} else {
+			b.stream(out, limit)
+		}
+		return sigv4.UnsignedPayload, nil
+	}
+	if !held {
+		if err := b.hold(out, length, q.HoldLimit()); err != nil {
+			return "", err
+		}
+	}
+	b.send(out, b.held)
+	if plan == payload.Hold {
+		return sigv4.UnsignedPayload, nil
+	}
+	if b.hash == "" {
+		b.hash = sigv4.HashPayload(b.held)
+	}
+	return b.hash, nil
+}
+
+// hold reads the body into memory.
+func (b *clientBody) hold(out *http.Request, length, limit int64) error {
+	if len(out.Trailer) > 0 {
+		return refuse(http.StatusBadRequest, "a request with trailers can't be signed: its payload hash is sent before them; send the fields as headers")
+	}
+	data, err := payload.Read(out.Body, length, limit)
+	out.Body.Close()
+	if err != nil {
+		return err
+	}
+	b.held, b.hash, b.isHeld = data, "", true
+	return nil
+}
+
+// send makes data the body of out, with its length and with GetBody, so that
+// net/http can repeat it by itself on a connection that turns out to be dead.
+func (b *clientBody) send(out *http.Request, data []byte) {
+	out.ContentLength = int64(len(data))
+	// net/http ignores ContentLength as long as this says "chunked".
+	out.TransferEncoding = nil
+	out.Header.Del("Content-Length")
+	// The body is already here, so there is nothing to wait for.
+	out.Header.Del("Expect")
+	if len(data) == 0 {
+		out.Body, out.GetBody = http.NoBody, nil
+		return
+	}
+	out.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(data)), nil }
+	out.Body, _ = out.GetBody()
+}
+
+// stream lets the body through and notes whether it was read.
+func (b *clientBody) stream(out *http.Request, limit int64) {
+	b.streamed = out.Body
+	b.consumed.Store(false)
+	out.Body = &watchedBody{ReadCloser: out.Body, consumed: &b.consumed, limit: limit}
+	out.GetBody = nil
+	if out.ContentLength > 0 {
+		out.TransferEncoding = nil
+	}
+}
+
+// watchedBody notes that it was read, and ends in an error past its limit.
+type watchedBody struct {
+	io.ReadCloser
+	consumed *atomic.Bool
+	limit    int64 // 0: none
+	n        int64
+}
+
+func (w *watchedBody) Read(p []byte) (int, error) {
+	w.consumed.Store(true)
+	n, err := w.ReadCloser.Read(p)
+	w.n += int64(n)
+	if w.limit > 0 && w.n > w.limit {
+		return 0, refuse(http.StatusRequestEntityTooLarge, "the request body is larger than body_limit, %d bytes", w.limit)
+	}
+	return n, err
+}
+
+// sameBody tells a body that reverse_proxy hands over again, already read,
+// from a fresh one that it replays from its own buffer (`request_buffers`).
+func sameBody(a, b io.ReadCloser) bool {
+	ta, tb := reflect.TypeOf(a), reflect.TypeOf(b)
+	return ta == tb && ta.Comparable() && a == b
+}
+
+// refuseFraming refuses bodies whose framing belongs to the client's own
+// signature: passed on as they are under another signature, their chunk
+// headers would be stored as part of the object.
+func refuseFraming(h http.Header) error {
+	for _, v := range h.Values("X-Amz-Content-Sha256") {
+		if len(v) > 10 && strings.EqualFold(v[:10], "STREAMING-") {
+			return errFraming
+		}
+	}
+	for _, v := range h.Values("Content-Encoding") {
+		for coding := range strings.SplitSeq(v, ",") {
+			if strings.EqualFold(strings.TrimSpace(coding), "aws-chunked") {
+				return errFraming
+			}
+		}
+	}
+	return nil
+}
+
+var (
+	errFraming = refuse(http.StatusNotImplemented, "the request body is framed as aws-chunked, which can't be signed again yet: "+
+		"have the client send a plain body (AWS SDKs and CLI: request_checksum_calculation=when_required, and no chunked signing)")
+	errNotReplayable = &payload.Error{
+		Status:  http.StatusBadGateway,
+		Problem: "the request body went to another upstream already and is not held, so it can't be sent again: set `payload signed`, or request_buffers in reverse_proxy",
+	}
+)

@@ -1,0 +1,348 @@
+package awssigv4
+
+import (
+	"encoding/json"
+	"maps"
+	"slices"
+
+	"github.com/caddyserver/caddy/v2/caddyconfig"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
+	"github.com/dustin/go-humanize"
+
+	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/endpoint"
+	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/payload"
+	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/sources"
+	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/sts"
+)
+
+// parseGlobalOption reads the global option. Syntax:
+//
+//	aws_sigv4 {
+//	    credentials <name> <source> [<args...>] {
+//	        ...
+//	    }
+//	}
+func parseGlobalOption(d *caddyfile.Dispenser, existing any) (any, error) {
+	if existing != nil {
+		return nil, d.Err("the global option aws_sigv4 is there twice: put everything into one block")
+	}
+	d.Next() // consume the option's name
+	if err := noLoneSemicolons(d); err != nil {
+		return nil, err
+	}
+	if d.NextArg() {
+		return nil, d.Errf("the global option aws_sigv4 takes a block and no arguments, but got %q", d.Val())
+	}
+	app := App{CredentialsRaw: make(map[string]json.RawMessage)}
+	for d.NextBlock(0) {
+		if d.Val() != "credentials" {
+			return nil, sources.Unknown(d, "credentials")
+		}
+		if !d.NextArg() {
+			return nil, d.Err("credentials need a name and a source: credentials NAME SOURCE")
+		}
+		name := d.Val()
+		if err := checkCredentialsName(name); err != nil {
+			return nil, d.WrapErr(err)
+		}
+		if _, ok := app.CredentialsRaw[name]; ok {
+			return nil, d.Errf("credentials %q are defined twice", name)
+		}
+		if !d.NextArg() {
+			return nil, d.Errf("credentials %s need a source: write one of %v after the name", name, sources.Names())
+		}
+		raw, err := sources.UnmarshalSource(d, d.Val())
+		if err != nil {
+			return nil, err
+		}
+		app.CredentialsRaw[name] = raw
+	}
+	return httpcaddyfile.App{Name: appName, Value: caddyconfig.JSON(app, nil)}, nil
+}
+
+// targetOptions and signingOptions are what a Target and a Signing read.
+var (
+	targetOptions  = []string{"service", "region", "host", "credentials"}
+	signingOptions = append(slices.Clone(targetOptions),
+		"payload", "body_limit", "sign_headers", "allow_services", "allow_regions", "allow_hosts", "allow_roles")
+)
+
+// unmarshalOption reads one option of a Target.
+func (t *Target) unmarshalOption(d *caddyfile.Dispenser) error {
+	switch d.Val() {
+	case "service":
+		return oneValue(d, &t.Service, endpoint.CheckService)
+	case "region":
+		return oneValue(d, &t.Region, endpoint.CheckRegion)
+	case "host":
+		return oneValue(d, &t.Host, checkHost)
+	}
+	return t.unmarshalCredentials(d)
+}
+
+// unmarshalCredentials reads `credentials NAME` or `credentials SOURCE …`. A
+// name is never that of a source, so one argument means one thing.
+func (t *Target) unmarshalCredentials(d *caddyfile.Dispenser) error {
+	if !d.NextArg() {
+		return d.Errf("credentials need a name from the global option aws_sigv4, or a source: one of %v", sources.Names())
+	}
+	first := d.Val()
+	if sources.IsSource(first) {
+		var err error
+		t.CredentialsRaw, err = sources.UnmarshalSource(d, first)
+		return err
+	}
+	if err := checkCredentialsName(first); err != nil {
+		return d.WrapErr(err)
+	}
+	t.CredentialsName = first
+	if d.NextArg() {
+		return d.Errf("credentials %s is a name, and takes no arguments, but got %q; the sources are %v", first, d.Val(), sources.Names())
+	}
+	for nesting := d.Nesting(); d.NextBlock(nesting); {
+		return d.Errf("credentials %s is a name, and takes no block; define it in the global option aws_sigv4, or write a source: one of %v", first, sources.Names())
+	}
+	return nil
+}
+
+// unmarshalOption reads one option of a Signing.
+func (s *Signing) unmarshalOption(d *caddyfile.Dispenser) error {
+	switch d.Val() {
+	case "payload":
+		var mode string
+		if err := oneValue(d, &mode, func(v string) error { return payload.CheckMode(payload.Mode(v)) }); err != nil {
+			return err
+		}
+		s.Payload = payload.Mode(mode)
+		return nil
+	case "body_limit":
+		var err error
+		s.BodyLimit, err = size(d)
+		return err
+	case "sign_headers":
+		return list(d, &s.SignHeaders, func(names []string) error { _, err := headerRules(names); return err })
+	case "allow_services":
+		return list(d, &s.Allow.Services, each(endpoint.CheckService))
+	case "allow_regions":
+		return list(d, &s.Allow.Regions, each(endpoint.CheckRegion))
+	case "allow_hosts":
+		return list(d, &s.Allow.Hosts, each(checkHostPattern))
+	case "allow_roles":
+		return list(d, &s.Allow.Roles, each(sts.CheckRolePattern))
+	}
+	return s.Target.unmarshalOption(d)
+}
+
+// UnmarshalCaddyfile sets up the handler from Caddyfile tokens. Syntax:
+//
+//	aws_sigv4 [<matcher>] {
+//	    service        <name>
+//	    region         <name>
+//	    host           <name[:port]>
+//	    credentials    <name>
+//	    credentials    <source> [<args...>] {
+//	        ...
+//	    }
+//	    payload        auto|signed|unsigned
+//	    body_limit     <size>
+//	    sign_headers   [+] <names...>
+//	    allow_services <names...>
+//	    allow_regions  <names...>
+//	    allow_hosts    <hosts...>
+//	    allow_roles    <arn patterns...>
+//	}
+func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	d.Next() // consume the directive's name
+	if err := noLoneSemicolons(d); err != nil {
+		return err
+	}
+	if d.NextArg() {
+		return d.Errf("the handler aws_sigv4 takes no arguments, but got %q", d.Val())
+	}
+	seen := make(map[string]bool)
+	for d.NextBlock(0) {
+		if slices.Contains(transportOptions, d.Val()) {
+			return d.Errf("%s belongs to `transport aws_sigv4`, or to the short form with upstreams: the handler acts before an upstream is chosen", d.Val())
+		}
+		if !slices.Contains(signingOptions, d.Val()) {
+			return sources.Unknown(d, signingOptions...)
+		}
+		if err := sources.Once(d, seen); err != nil {
+			return err
+		}
+		if err := h.unmarshalOption(d); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// transportOptions are the options of the transport that the handler lacks.
+var transportOptions = []string{"upstream", "upstream_only"}
+
+// UnmarshalCaddyfile sets up the transport from Caddyfile tokens: all options
+// of the handler, those of Caddy's transport http, and two of its own. Syntax:
+//
+//	transport aws_sigv4 {
+//	    upstream <host[:port]>|<*.suffix> {
+//	        service     <name>
+//	        region      <name>
+//	        host        <name[:port]>
+//	        credentials ...
+//	    }
+//	    upstream_only
+//	    ...
+//	}
+func (t *Transport) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	d.Next() // consume the transport's name
+	write := &tokenWriter{at: d.Token()}
+	if err := noLoneSemicolons(d); err != nil {
+		return err
+	}
+	if d.NextArg() {
+		return d.Errf("transport aws_sigv4 takes no arguments, but got %q", d.Val())
+	}
+	seen := make(map[string]bool)
+	var rest []caddyfile.Segment
+	for d.NextBlock(0) {
+		option := d.Val()
+		if option == "upstream" {
+			if err := t.unmarshalUpstream(d); err != nil {
+				return err
+			}
+			continue
+		}
+		ours := option == "upstream_only" || slices.Contains(signingOptions, option)
+		if !ours {
+			rest = append(rest, d.NextSegment())
+			continue
+		}
+		if err := sources.Once(d, seen); err != nil {
+			return err
+		}
+		if option == "upstream_only" {
+			if d.NextArg() {
+				return d.Errf("upstream_only takes no arguments, but got %q", d.Val())
+			}
+			t.UpstreamOnly = true
+			continue
+		}
+		if err := t.Signing.unmarshalOption(d); err != nil {
+			return err
+		}
+	}
+	if t.HTTPTransport == nil {
+		t.HTTPTransport = new(reverseproxy.HTTPTransport)
+	}
+	return t.HTTPTransport.UnmarshalCaddyfile(caddyfile.NewDispenser(write.block([]string{"http"}, rest)))
+}
+
+func (t *Transport) unmarshalUpstream(d *caddyfile.Dispenser) error {
+	u := new(UpstreamTarget)
+	if err := oneValue(d, &u.Match, checkHostPattern); err != nil {
+		return err
+	}
+	for _, other := range t.Upstreams {
+		if other.Match == u.Match {
+			return d.Errf("upstream %s is there twice", u.Match)
+		}
+	}
+	seen := make(map[string]bool)
+	for nesting := d.Nesting(); d.NextBlock(nesting); {
+		if !slices.Contains(targetOptions, d.Val()) {
+			return sources.Unknown(d, targetOptions...)
+		}
+		if err := sources.Once(d, seen); err != nil {
+			return err
+		}
+		if err := u.unmarshalOption(d); err != nil {
+			return err
+		}
+	}
+	t.Upstreams = append(t.Upstreams, u)
+	return nil
+}
+
+// oneValue reads an option's only argument, and checks it at once if it holds
+// no placeholder, so that the error has file and line.
+func oneValue(d *caddyfile.Dispenser, into *string, check func(string) error) error {
+	v, err := sources.OneArg(d)
+	if err != nil {
+		return err
+	}
+	if !sources.HasPlaceholder(v) {
+		if err := check(v); err != nil {
+			return d.WrapErr(err)
+		}
+	}
+	*into = v
+	return nil
+}
+
+// size reads an option's only argument as a number of bytes.
+func size(d *caddyfile.Dispenser) (int64, error) {
+	v, err := sources.OneArg(d)
+	if err != nil {
+		return 0, err
+	}
+	n, err := humanize.ParseBytes(v)
+	if err != nil || n == 0 || n > 1<<62 {
+		return 0, d.Errf("%q is not a size: write a number of bytes, or one such as 10MiB", v)
+	}
+	return int64(n), nil
+}
+
+// list reads an option's arguments, of which there must be one at least.
+func list(d *caddyfile.Dispenser, into *[]string, check func([]string) error) error {
+	option := d.Val()
+	*into = d.RemainingArgs()
+	if len(*into) == 0 {
+		return d.Errf("%s needs at least one value", option)
+	}
+	if err := check(*into); err != nil {
+		return d.WrapErr(err)
+	}
+	return nil
+}
+
+func each(check func(string) error) func([]string) error {
+	return func(values []string) error {
+		for _, v := range values {
+			if err := check(v); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+}
+
+// knownCredentials reports a name that the global option does not define,
+// while file and line are still known.
+func knownCredentials(h httpcaddyfile.Helper, d *caddyfile.Dispenser, targets ...*Target) error {
+	app := new(App)
+	if opt, ok := h.Option(appName).(httpcaddyfile.App); ok {
+		if err := json.Unmarshal(opt.Value, app); err != nil {
+			return err
+		}
+	}
+	for _, t := range targets {
+		if _, ok := app.CredentialsRaw[t.CredentialsName]; !ok && t.CredentialsName != "" {
+			return d.WrapErr(unknownCredentials(t.CredentialsName, slices.Sorted(maps.Keys(app.CredentialsRaw))))
+		}
+	}
+	return nil
+}
+
+// noLoneSemicolons refuses `;`, which looks like the end of an option and is
+// an argument. It looks at everything that the dispenser still holds.
+func noLoneSemicolons(d *caddyfile.Dispenser) error {
+	ahead := *d
+	for ahead.Next() {
+		if ahead.Val() == ";" {
+			return ahead.Err("`;` does not separate options in a Caddyfile: write each option on a line of its own")
+		}
+	}
+	return nil
+}

@@ -1,0 +1,82 @@
+package awssigv4
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
+
+	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/credentials"
+	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/payload"
+	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/sigv4"
+)
+
+// refusal is a request that is not signed for a reason that lies in the
+// request itself. It says nothing about the upstream's health.
+type refusal struct {
+	status int
+	err    error
+}
+
+func refuse(status int, format string, args ...any) error {
+	return &refusal{status: status, err: fmt.Errorf(format, args...)}
+}
+
+func (r *refusal) Error() string { return r.err.Error() }
+func (r *refusal) Unwrap() error { return r.err }
+
+// asRefusal finds out whether err is the client's doing, and its status.
+func asRefusal(err error) (*refusal, bool) {
+	if r, ok := errors.AsType[*refusal](err); ok {
+		return r, true
+	}
+	if t, ok := errors.AsType[*sigv4.TargetError](err); ok {
+		return &refusal{http.StatusBadRequest, t}, true
+	}
+	if p, ok := errors.AsType[*payload.Error](err); ok && p.Status < 500 {
+		return &refusal{p.Status, p}, true
+	}
+	return nil, false
+}
+
+// handlerError gives err the status with which Caddy's error routes see it.
+func handlerError(err error) error {
+	if r, ok := asRefusal(err); ok {
+		return caddyhttp.Error(r.status, r)
+	}
+	if c, ok := errors.AsType[*credentials.Error](err); ok {
+		return caddyhttp.Error(credentialsStatus(c), c)
+	}
+	return caddyhttp.Error(http.StatusInternalServerError, err)
+}
+
+// credentialsStatus is 503 for what may pass by itself and 502 for what won't.
+func credentialsStatus(err *credentials.Error) int {
+	if err.Temporary() {
+		return http.StatusServiceUnavailable
+	}
+	return http.StatusBadGateway
+}
+
+// unsent is what the transport returns if it has no credentials: a dial error,
+// so that reverse_proxy tries the next upstream whatever the method, and a
+// handler error, so that the client gets the fitting status if there is none.
+type unsent struct {
+	dial   reverseproxy.DialError
+	status caddyhttp.HandlerError
+}
+
+func newUnsent(err error) error {
+	he, _ := errors.AsType[caddyhttp.HandlerError](handlerError(err))
+	return unsent{dial: reverseproxy.NewDialError(err), status: he}
+}
+
+func (u unsent) Error() string   { return u.dial.Error() }
+func (u unsent) Unwrap() []error { return []error{u.dial, u.status} }
+
+// fieldError names the JSON field that err is about.
+func fieldError(path string, err error) error {
+	return fmt.Errorf("%s: %w", path, err)
+}

@@ -1,0 +1,318 @@
+package awssigv4
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap/zapcore"
+	"golang.org/x/net/http/httpguts"
+
+	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/credentials"
+	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/endpoint"
+	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/payload"
+	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/sigv4"
+)
+
+// Handler chooses the AWS identity of a request, gets its credentials, reads
+// the body if it has to be hashed, and signs the request with AWS Signature
+// Version 4 for the `reverse_proxy` that follows. Whatever goes wrong is an
+// error for Caddy's error routes, and nothing is forwarded: 400 for a request
+// that can't be signed, 403 for one outside the allow-lists, 413 for a body
+// that is too large, 502 or 503 if there are no credentials.
+//
+// What a client sent to authenticate itself to AWS is removed: Authorization,
+// X-Amz-Date, X-Amz-Security-Token and the like, and their query parameters.
+//
+// A handler acts before `reverse_proxy` chooses an upstream and changes the
+// request, so by itself it is right for one upstream, or for several that take
+// the same Host, with no `rewrite` and `method` in `reverse_proxy` and no
+// `header_up` but for Host. Behind an https upstream write
+// `header_up Host {http.aws_sigv4.host}`; without it Caddy sends the port too.
+// Health checks don't pass through handlers and are not signed. The transport
+// `aws_sigv4` has none of these limits; with it, the handler's identity and
+// target are used there.
+//
+// Without a `host`, the handler does not sign: it leaves that to the transport
+// `aws_sigv4`, and puts an Authorization on the request that no AWS service
+// accepts, in case another transport follows.
+//
+// The handler sets these placeholders:
+//
+// Placeholder | Description
+// ------------|-------------
+// `{http.aws_sigv4.host}` | The Host that is signed, without a default port
+// `{http.aws_sigv4.service}` | The signing name
+// `{http.aws_sigv4.region}` | The region
+// `{http.aws_sigv4.identity}` | Which identity signs: source and role, no secret
+type Handler struct {
+	Signing
+
+	// Leave signing to the transport behind, although `host` is known. The
+	// short form sets it; by hand there is no need to.
+	Defer bool `json:"defer,omitempty"`
+
+	// Leave the credentials to the transport behind, because its `upstreams`
+	// name others. The short form sets it.
+	DeferCredentials bool `json:"defer_credentials,omitempty"`
+
+	// The upstreams of the `reverse_proxy` behind, as URLs. The short form sets
+	// them, so that what is wrong with them is found before any request, and
+	// bodies can be read before an upstream is chosen.
+	ForUpstreams []string `json:"for_upstreams,omitempty"`
+
+	behind []upstreamURL
+}
+
+// CaddyModule returns the Caddy module information.
+func (Handler) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{
+		ID:  "http.handlers.aws_sigv4",
+		New: func() caddy.Module { return new(Handler) },
+	}
+}
+
+// Provision sets up the handler. It does not touch the network.
+func (h *Handler) Provision(ctx caddy.Context) error {
+	if err := h.Signing.provision(ctx); err != nil {
+		return err
+	}
+	for i, raw := range h.ForUpstreams {
+		u, err := parseUpstreamURL(raw)
+		if err != nil {
+			return fieldError(fmt.Sprintf("for_upstreams[%d]", i), err)
+		}
+		h.behind = append(h.behind, u)
+	}
+	if h.host.fixed != "" && !h.service.perRequest() && !h.region.perRequest() {
+		_, err := h.locate(sigv4.StripDefaultPort(h.host.fixed, "https"), h.service.fixed, h.region.fixed)
+		if err != nil {
+			return fieldError("host", err)
+		}
+	}
+	if h.signs() && h.logger.Core().Enabled(zapcore.DebugLevel) {
+		h.logger.Warn("debug logging is on, and Caddy's line \"upstream roundtrip\" prints the headers that this handler signed, " +
+			"with the session token: use `transport aws_sigv4` in reverse_proxy, or the short form, which don't")
+	}
+	return nil
+}
+
+// signs tells whether the handler signs by itself.
+func (h *Handler) signs() bool { return !h.Defer && !h.DeferCredentials && h.Host != "" }
+
+// ServeHTTP plans, signs unless the transport will, and hands on a copy.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+	repl := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
+	p, out, err := h.prepare(r, repl)
+	if err != nil {
+		return handlerError(err)
+	}
+	out = out.WithContext(withPlan(out.Context(), p))
+	hint := newHintWriter(w, h.logger, p, h.signs())
+	return next.ServeHTTP(hint, out)
+}
+
+// prepare takes the request's way up to where it is handed on.
+func (h *Handler) prepare(r *http.Request, repl *caddy.Replacer) (*plan, *http.Request, error) {
+	expand := expander(repl)
+	p := &plan{allow: &h.Allow, rules: h.rules, mode: h.Payload, bodyLimit: h.BodyLimit}
+	if err := h.choose(p, expand); err != nil {
+		return nil, nil, err
+	}
+	if err := refuseFraming(r.Header); err != nil {
+		return nil, nil, err
+	}
+	dest, known, err := h.destination(p)
+	if err != nil {
+		return nil, nil, err
+	}
+	raw := rawTargetOf(r)
+	// Which path rule it will be does not matter for what can be wrong.
+	if _, err := sigv4.Canonicalize(raw.path, raw.query, sigv4.PathSingle); err != nil {
+		return nil, nil, err
+	}
+	var creds *credentials.Credentials
+	if !h.DeferCredentials {
+		if creds, err = h.app.cache.Get(r.Context(), p.identity); err != nil {
+			return nil, nil, err
+		}
+	}
+	out := ownCopy(r)
+	removeConnectionHeaders(out.Header)
+	upgrade := isExtendedConnect(r)
+	hash := sigv4.EmptyPayloadHash
+	if known && !upgrade {
+		if hash, err = p.body.cover(out, h.Payload, dest.payload, dest.tls, h.BodyLimit); err != nil {
+			return nil, nil, err
+		}
+	}
+	repl.Set("http.aws_sigv4.host", dest.host)
+	repl.Set("http.aws_sigv4.service", dest.service)
+	repl.Set("http.aws_sigv4.region", dest.region)
+	repl.Set("http.aws_sigv4.identity", p.identity.Label)
+	if !h.signs() {
+		h.withhold(out, raw)
+		return p, out, nil
+	}
+	if upgrade {
+		// reverse_proxy makes this a GET with an Upgrade header.
+		out.Method = http.MethodGet
+	}
+	if err := h.sign(out, raw, dest.destination, creds, h.rules, hash); err != nil {
+		return nil, nil, err
+	}
+	out.Method = r.Method
+	out.RequestURI = out.URL.RequestURI()
+	return p, out, nil
+}
+
+// choose decides whom to sign as, and for what.
+func (h *Handler) choose(p *plan, expand credentials.Expander) error {
+	var err error
+	if p.host, err = h.host.resolve(expand); err != nil {
+		return refuse(http.StatusForbidden, "host: %w", err)
+	}
+	if p.service, err = h.service.resolve(expand); err != nil {
+		return refuse(http.StatusForbidden, "service: %w", err)
+	}
+	if p.region, err = h.region.resolve(expand); err != nil {
+		return refuse(http.StatusForbidden, "region: %w", err)
+	}
+	p.identity, err = h.identityOf(expand)
+	return err
+}
+
+// handlerDestination is a destination that the handler may know before an
+// upstream is chosen.
+type handlerDestination struct {
+	destination
+	tls bool
+}
+
+// destination works out where the request goes, as far as it can be known
+// here. known is false if the body has to be left to the transport.
+func (h *Handler) destination(p *plan) (d handlerDestination, known bool, err error) {
+	switch {
+	case p.host != "":
+		// A handler can't see whether the upstream is dialled with TLS, so it
+		// leaves a body unsigned only if the operator says so.
+		d.tls = h.Payload == payload.Unsigned
+		d.destination, err = h.locate(sigv4.StripDefaultPort(p.host, "https"), p.service, p.region)
+		return d, err == nil, err
+	case len(h.behind) > 0:
+		for i, u := range h.behind {
+			if u.isPlaceholder {
+				return d, false, nil
+			}
+			one, err := h.locate(u.host, p.service, p.region)
+			if err != nil {
+				return d, false, err
+			}
+			if i > 0 && (one.payload != d.payload || u.tls != d.tls) {
+				return d, false, nil
+			}
+			d = handlerDestination{one, u.tls}
+		}
+		return d, true, nil
+	case p.service != "":
+		if err := h.Allow.permitService(p.service); err != nil {
+			return d, false, err
+		}
+		d.service, d.region = p.service, p.region
+		// Only what a hash is certain for can be read before the scheme of the
+		// upstream is known.
+		d.payload = endpoint.PayloadRuleFor(p.service)
+		return d, d.payload == endpoint.PayloadHash || d.payload == endpoint.PayloadHashHeader, nil
+	}
+	return d, false, nil
+}
+
+// withhold makes sure that a request that the transport is to sign is not
+// accepted by any AWS endpoint should another transport send it.
+func (h *Handler) withhold(out *http.Request, raw rawTarget) {
+	sigv4.RemoveAuthHeaders(out.Header)
+	out.Header.Set("Authorization", withheldAuthorization)
+	out.URL.RawQuery = raw.query
+	out.RequestURI = raw.path
+	if raw.query != "" {
+		out.RequestURI += "?" + raw.query
+	}
+}
+
+const withheldAuthorization = "AWS4-HMAC-SHA256 unsigned: reverse_proxy lacks `transport aws_sigv4`"
+
+// isExtendedConnect recognises WebSockets over HTTP/2 and HTTP/3.
+func isExtendedConnect(r *http.Request) bool {
+	return r.Method == http.MethodConnect &&
+		(r.ProtoMajor == 2 && r.Header.Get(":protocol") == "websocket" || r.ProtoMajor == 3 && r.Proto == "websocket")
+}
+
+// removeConnectionHeaders removes what the client's Connection header names,
+// as every proxy does, and the header itself but for an upgrade. reverse_proxy
+// would do so after the handler: a client could name our Authorization there.
+func removeConnectionHeaders(h http.Header) {
+	values := h["Connection"]
+	if len(values) == 0 {
+		return
+	}
+	for _, v := range values {
+		for name := range strings.SplitSeq(v, ",") {
+			if name = strings.TrimSpace(name); name != "" && !strings.EqualFold(name, "Upgrade") {
+				h.Del(name)
+			}
+		}
+	}
+	if httpguts.HeaderValuesContainsToken(values, "Upgrade") {
+		h["Connection"] = []string{"Upgrade"}
+	} else {
+		h.Del("Connection")
+	}
+}
+
+// identityOf returns the identity that is configured here, or the default one,
+// if the allow-list has it.
+func (s *Signing) identityOf(expand credentials.Expander) (credentials.Identity, error) {
+	if s.namesCredentials() {
+		return s.allowedIdentity(&s.Target, expand)
+	}
+	src, err := s.app.defaultSource()
+	if err != nil {
+		return credentials.Identity{}, err
+	}
+	id, err := src.Identity(nil)
+	if err != nil {
+		return id, err
+	}
+	return id, s.Allow.permitRole(id)
+}
+
+// allowedIdentity returns the identity that t names for this request.
+func (s *Signing) allowedIdentity(t *Target, expand credentials.Expander) (credentials.Identity, error) {
+	id, err := t.resolveIdentity(expand)
+	if err != nil {
+		return id, refuse(http.StatusForbidden, "credentials: %w", err)
+	}
+	return id, s.Allow.permitRole(id)
+}
+
+// MarshalLogObject keeps secrets that are written literally out of logs.
+func (h *Handler) MarshalLogObject(enc zapcore.ObjectEncoder) error {
+	return h.Signing.marshalLog(enc)
+}
+
+func (s *Signing) marshalLog(enc zapcore.ObjectEncoder) error {
+	enc.AddString("service", s.Service)
+	enc.AddString("region", s.Region)
+	enc.AddString("host", s.Host)
+	enc.AddString("credentials_name", s.CredentialsName)
+	enc.AddString("payload", string(s.Payload))
+	return nil
+}
+
+var (
+	_ caddy.Provisioner           = (*Handler)(nil)
+	_ caddyhttp.MiddlewareHandler = (*Handler)(nil)
+	_ zapcore.ObjectMarshaler     = (*Handler)(nil)
+)

@@ -1,0 +1,232 @@
+package awssigv4
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+
+	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/credentials"
+	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/endpoint"
+	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/payload"
+	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/sigv4"
+)
+
+// Signing is the configuration that the handler and the transport share.
+type Signing struct {
+	Target
+	Allow
+
+	// How the body is covered by the signature. `signed`: its SHA-256, for
+	// which it is held in memory. `unsigned`: not at all, only over TLS.
+	// `auto`: whatever the service takes; a hash where both are possible and
+	// the body is at most 1 MiB or has no known length. Default: `auto`.
+	Payload payload.Mode `json:"payload,omitempty"`
+
+	// The largest body, in bytes, that is accepted; a larger one is answered
+	// 413. Default: 32 MiB for bodies that are held in memory, no limit for
+	// those that are streamed unsigned.
+	BodyLimit int64 `json:"body_limit,omitempty"`
+
+	// Request headers to sign. A first entry `+` adds the rest to those that
+	// are always signed (`host` and every `x-amz-*`) and to `content-type` and
+	// `content-md5`; without it they replace the latter two. Headers that a
+	// hop may change can't be signed.
+	SignHeaders []string `json:"sign_headers,omitempty"`
+
+	app    *App
+	logger *zap.Logger
+	rules  *sigv4.HeaderRules
+	parsed *hostCache
+}
+
+// provision checks everything that can be checked without a request, for the
+// Caddyfile and for JSON alike.
+func (s *Signing) provision(ctx caddy.Context) error {
+	s.logger = ctx.Logger()
+	s.parsed = new(hostCache)
+	mod, err := ctx.App(appName)
+	if err != nil {
+		return fmt.Errorf("getting the %s app: %w", appName, err)
+	}
+	s.app = mod.(*App)
+	if err := s.Allow.check(); err != nil {
+		return err
+	}
+	if err := payload.CheckMode(s.Payload); err != nil {
+		return fieldError("payload", err)
+	}
+	if s.BodyLimit < 0 {
+		return fieldError("body_limit", fmt.Errorf("%d is negative: write a size such as 10MiB", s.BodyLimit))
+	}
+	if s.rules, err = headerRules(s.SignHeaders); err != nil {
+		return fieldError("sign_headers", err)
+	}
+	if err := s.Target.provision(ctx, s.app, &s.Allow); err != nil {
+		return err
+	}
+	return payload.CheckService(s.Payload, s.Target.service.fixed)
+}
+
+// headerRules builds the choice of signed headers that SignHeaders describes.
+func headerRules(names []string) (*sigv4.HeaderRules, error) {
+	if len(names) == 0 {
+		return nil, nil
+	}
+	first, extra := strings.CutPrefix(names[0], "+")
+	list := names
+	if extra {
+		list = names[1:]
+		if first != "" {
+			list = append([]string{first}, list...)
+		}
+		if len(list) == 0 {
+			return nil, fmt.Errorf("`+` stands alone: write the names of the headers to add after it")
+		}
+		return sigv4.NewHeaderRules(list...)
+	}
+	return sigv4.OnlyHeaderRules(list...)
+}
+
+// destination is where one attempt at a request goes, and how it is signed.
+type destination struct {
+	host, service, region string
+	path                  sigv4.PathRule
+	payload               endpoint.PayloadRule
+}
+
+// locate completes what is configured with what the host tells. The allow-lists
+// are part of it, so that nothing leaves without them.
+func (s *Signing) locate(host, service, region string) (destination, error) {
+	d := destination{host: host, service: service, region: region}
+	inferred, err := s.parsed.lookup(host)
+	switch {
+	case err == nil && inferred.Algorithm != endpoint.SigV4:
+		return d, fmt.Errorf("host %s needs algorithm %s, which can't be signed yet; nothing was sent", host, inferred.Algorithm)
+	case err != nil && (service == "" || region == ""):
+		return d, err
+	}
+	if service == "" {
+		d.service = inferred.Service
+	}
+	if region == "" {
+		d.region = inferred.Region
+	}
+	if err := s.Allow.permitService(d.service); err != nil {
+		return d, err
+	}
+	if err := s.Allow.permitRegion(d.region); err != nil {
+		return d, err
+	}
+	if err := s.Allow.permitHost(host); err != nil {
+		return d, err
+	}
+	d.path = sigv4.PathRuleFor(d.service)
+	d.payload = endpoint.PayloadRuleFor(d.service)
+	return d, nil
+}
+
+// sign changes out, which must be the caller's own copy with its own Header
+// and URL, into the signed request for d: what is in out afterwards is what
+// was signed, byte for byte.
+func (s *Signing) sign(out *http.Request, raw rawTarget, d destination, creds *credentials.Credentials, rules *sigv4.HeaderRules, hash string) error {
+	target, err := sigv4.Canonicalize(raw.path, raw.query, d.path)
+	if err != nil {
+		return err
+	}
+	sigv4.RemoveAuthHeaders(out.Header)
+	var trace *sigv4.Trace
+	check := s.logger.Check(zapcore.DebugLevel, "signed")
+	if check != nil {
+		trace = new(sigv4.Trace)
+	}
+	err = creds.Signer.Sign(sigv4.Input{
+		Method:        out.Method,
+		Host:          d.host,
+		Target:        target,
+		Header:        out.Header,
+		Rules:         rules,
+		PayloadHash:   hash,
+		PayloadHeader: d.payload != endpoint.PayloadHash || hash == sigv4.UnsignedPayload,
+		Service:       d.service,
+		Region:        d.region,
+		Time:          time.Now(),
+		Trace:         trace,
+	})
+	if err != nil {
+		return fmt.Errorf("signing for %s: %w", d.host, err)
+	}
+	target.SetURL(out.URL)
+	out.Host = d.host
+	if check != nil {
+		check.Write(
+			zap.String("host", d.host),
+			zap.String("service", d.service),
+			zap.String("region", d.region),
+			zap.String("access_key_id", creds.Value.AccessKeyID),
+			zap.String("canonical_request", trace.Redacted()),
+			zap.String("string_to_sign", trace.StringToSign),
+		)
+	}
+	return nil
+}
+
+// rawTarget is the path and query as the client sent them, without what it
+// sent to authenticate itself.
+type rawTarget struct{ path, query string }
+
+func rawTargetOf(r *http.Request) rawTarget {
+	return rawTarget{path: sigv4.RawPath(r), query: sigv4.StripAuthQuery(r.URL.RawQuery)}
+}
+
+// ownCopy returns a copy of r whose headers and URL can be changed. It is not
+// Request.Clone, which would also copy the Trailer map that net/http and
+// reverse_proxy fill in while the body is read.
+func ownCopy(r *http.Request) *http.Request {
+	out := *r
+	out.Header = r.Header.Clone()
+	if out.Header == nil {
+		out.Header = make(http.Header)
+	}
+	u := *r.URL
+	out.URL = &u
+	return &out
+}
+
+// hostCache remembers what hosts turned out to be. It is bounded because a
+// host may depend on the request.
+type hostCache struct {
+	m sync.Map // host → hostEntry
+	n atomic.Int64
+}
+
+type hostEntry struct {
+	endpoint endpoint.Endpoint
+	err      error
+}
+
+func (c *hostCache) lookup(host string) (endpoint.Endpoint, error) {
+	if e, ok := c.m.Load(host); ok {
+		e := e.(hostEntry)
+		return e.endpoint, e.err
+	}
+	ep, err := endpoint.Parse(host)
+	if c.n.Add(1) <= 1024 {
+		c.m.Store(host, hostEntry{ep, err})
+	}
+	return ep, err
+}
+
+// expander fills placeholders from one request; nil without one.
+func expander(repl *caddy.Replacer) credentials.Expander {
+	if repl == nil {
+		return nil
+	}
+	return func(v string) (string, error) { return repl.ReplaceOrErr(v, true, true) }
+}
