@@ -124,12 +124,12 @@ func (c *Client) AssumeRole(ctx context.Context, from sigv4.Credentials, in Assu
 		})
 	})
 	if err != nil {
-		return none, time.Time{}, newError(err, from)
+		return none, time.Time{}, NewError(err, from.SecretAccessKey, from.SessionToken)
 	}
 	got := out.Credentials
 	if got == nil || aws.ToString(got.AccessKeyId) == "" || aws.ToString(got.SecretAccessKey) == "" ||
 		aws.ToString(got.SessionToken) == "" || got.Expiration == nil {
-		return none, time.Time{}, &Error{Status: http.StatusOK, Message: "the answer has no complete credentials: is this the endpoint of STS?"}
+		return none, time.Time{}, &Error{Operation: "AssumeRole", Status: http.StatusOK, Message: "the answer has no complete credentials: is this the endpoint of STS?"}
 	}
 	return sigv4.Credentials{
 		AccessKeyID:     *got.AccessKeyId,

@@ -4,18 +4,21 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/smithy-go"
-
-	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/sigv4"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
 )
 
 // Error is a call that did not succeed. It holds no secret: what AWS repeats of a request, such as
 // the session token in the canonical request of a wrong signature, is cut out.
 type Error struct {
+	// Operation is the call, for example "AssumeRole"; empty if it is not known.
+	Operation string
+
 	// Code is AWS's word for what is wrong, for example "AccessDenied"; empty if no answer of
 	// AWS came.
 	Code string
@@ -33,10 +36,12 @@ type Error struct {
 	cause     error
 }
 
-// Error returns code, message, status and request ID, as far as they are known.
+// Error returns operation, code, message, status and request ID, as far as they are known.
 func (e *Error) Error() string {
 	var b strings.Builder
-	b.WriteString("AssumeRole: ")
+	if e.Operation != "" {
+		b.WriteString(e.Operation + ": ")
+	}
 	if e.Code != "" {
 		b.WriteString(e.Code + ": ")
 	}
@@ -58,14 +63,17 @@ func (e *Error) Unwrap() error { return e.cause }
 // throttled it, or AWS itself failed.
 func (e *Error) Retryable() bool { return e.retryable }
 
-// newError tells what an error of the AWS SDK means, without the secrets of the credentials that
-// the call was signed with.
-func newError(err error, from sigv4.Credentials) *Error {
-	e := &Error{}
+// NewError tells what an error of the AWS SDK means. The secrets are those that the call was made
+// with; they are cut out of the message.
+func NewError(err error, secrets ...string) *Error {
+	e := &Error{Message: err.Error()}
 	for _, c := range []error{context.Canceled, context.DeadlineExceeded} {
 		if errors.Is(err, c) {
 			e.cause = c
 		}
+	}
+	if op, ok := errors.AsType[*smithy.OperationError](err); ok {
+		e.Operation, e.Message = op.Operation(), op.Unwrap().Error()
 	}
 	if r, ok := errors.AsType[*awshttp.ResponseError](err); ok {
 		e.Status, e.RequestID = r.HTTPStatusCode(), r.ServiceRequestID()
@@ -75,18 +83,24 @@ func newError(err error, from sigv4.Credentials) *Error {
 		_, throttled := retry.DefaultThrottleErrorCodes[e.Code]
 		_, retried := retry.DefaultRetryableErrorCodes[e.Code]
 		e.retryable = throttled || retried
-	} else {
-		e.Message = err.Error()
-		e.retryable = e.Status == 0
 	}
-	e.retryable = e.retryable || e.Status == 429 || e.Status >= 500
-	e.Message = printable(e.Message, from)
+	e.retryable = e.retryable || e.Status == http.StatusTooManyRequests || e.Status >= http.StatusInternalServerError || noAnswer(err, e)
+	e.Message = printable(e.Message, secrets)
 	return e
 }
 
+// noAnswer says whether a call ended before an answer came because of the network or the time.
+func noAnswer(err error, e *Error) bool {
+	if e.Status != 0 || e.Code != "" {
+		return false
+	}
+	var sendError *smithyhttp.RequestSendError
+	return e.cause != nil || errors.As(err, &sendError)
+}
+
 // printable returns a message in one line of bounded length, without secrets.
-func printable(msg string, from sigv4.Credentials) string {
-	for _, secret := range []string{from.SessionToken, from.SecretAccessKey} {
+func printable(msg string, secrets []string) string {
+	for _, secret := range secrets {
 		if secret != "" {
 			msg = strings.ReplaceAll(msg, secret, "[redacted]")
 		}
