@@ -278,10 +278,11 @@ func (a *App) MarshalLogObject(enc zapcore.ObjectEncoder) error {
 type cacheLog struct{ logger *zap.Logger }
 
 func (l cacheLog) Fetched(e credentials.Event) {
-	l.logger.Info("credentials fetched",
-		zap.String("identity", e.Label),
-		zap.Duration("duration", e.Duration),
-		zap.Time("expires", e.Expires))
+	fields := []zap.Field{zap.String("identity", e.Label), zap.Duration("duration", e.Duration)}
+	if !e.Expires.IsZero() {
+		fields = append(fields, zap.Time("expires", e.Expires))
+	}
+	l.logger.Info("credentials fetched", fields...)
 }
 
 func (l cacheLog) Failed(e credentials.Event) {

@@ -246,7 +246,7 @@ func (a *SignatureAuth) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 // parseAuthDirective reads the directive aws_sigv4_auth.
 func parseAuthDirective(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 	a := new(SignatureAuth)
-	if err := a.UnmarshalCaddyfile(h.NewFromNextSegment()); err != nil {
+	if err := a.UnmarshalCaddyfile(h.Dispenser); err != nil {
 		return nil, err
 	}
 	return caddyauth.Authentication{

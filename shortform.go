@@ -35,13 +35,13 @@ func parseDirective(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error)
 	if err != nil {
 		return nil, err
 	}
-	// The matcher is gone; what is left is the directive with its arguments.
-	d := h.NewFromNextSegment()
+	// The matcher is gone, and the dispenser is back at its beginning; it
+	// holds the tokens of this directive alone.
+	d := h.Dispenser
 	if err := noLoneSemicolons(d); err != nil {
 		return nil, err
 	}
-	d.Reset()
-	d.Next()
+	d.Next() // consume the directive's name
 	upstreams := d.RemainingArgsAsTokens()
 	if len(upstreams) == 0 {
 		return parseHandler(h, d, matcher)
