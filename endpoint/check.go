@@ -80,7 +80,7 @@ func meantService(name string) string {
 	if meant := misnomers[name]; meant != "" {
 		return meant
 	}
-	if e, ok := prefixes[name]; ok && e.service != "" {
+	if e, ok := lookup(name); ok && e.service != "" {
 		return e.service
 	}
 	return name

@@ -92,34 +92,13 @@ var prefixes = merge(
 		"tunneling.iot":                   "IoTSecuredTunneling",
 
 		// A part of a service joined with a hyphen, where others have a dot.
-		"agreement-marketplace":   "aws-marketplace",
-		"analytics-omics":         "omics",
-		"catalog-marketplace":     "aws-marketplace",
-		"control-kinesis":         "kinesis",
-		"control-storage-omics":   "omics",
-		"data-kinesis":            "kinesis",
 		"data-servicediscovery":   "servicediscovery",
 		"data-signer":             "signer",
-		"deployment-marketplace":  "aws-marketplace",
-		"discovery-marketplace":   "aws-marketplace",
-		"entitlement-marketplace": "aws-marketplace",
-		"identity-chime":          "chime",
-		"media-pipelines-chime":   "chime",
-		"meetings-chime":          "chime",
-		"messaging-chime":         "chime",
-		"metering-marketplace":    "aws-marketplace",
-		"models-v2-lex":           "lex",
-		"reporting-marketplace":   "aws-marketplace",
 		"runtime-medical-imaging": "medical-imaging",
-		"runtime-v2-lex":          "lex",
-		"storage-omics":           "omics",
 		"streaming-logs":          "logs",
 		"sync-states":             "states",
-		"tags-omics":              "omics",
 		"timestream-ingest":       "timestream",
 		"timestream-query":        "timestream",
-		"voice-chime":             "chime",
-		"workflows-omics":         "omics",
 
 		// Amazon Location's second version gave its parts names of their own.
 		// The first one's operations on the same three hosts (GetMapTile, say)
@@ -140,6 +119,16 @@ var prefixes = merge(
 	refusals("is an SMTP server", "write the host email.REGION.amazonaws.com of the SES API", "email-smtp"),
 	refusals("is a customer's own server, not the AWS API", fixUnsigned, "elb", "compute", "dax-clusters"),
 )
+
+// families are services whose parts have names like "meetings-chime", which
+// grow in number: the last label's last word tells the service.
+var families = services(map[string]string{
+	"chime":       "chime",
+	"kinesis":     "kinesis",
+	"lex":         "lex",
+	"marketplace": "aws-marketplace",
+	"omics":       "omics",
+})
 
 // under holds names that mean another service as soon as anything stands
 // before them: "iot" is the control plane, "ID-ats.iot" an account's broker.
@@ -233,7 +222,8 @@ func merge(parts ...map[string]entry) map[string]entry {
 	return t
 }
 
-// lookup finds the longest key of prefixes or under that labels end with.
+// lookup finds the longest key of prefixes or under that labels end with, or
+// else the family of their last label.
 func lookup(labels string) (entry, bool) {
 	for rest, ok := labels, true; ok; _, rest, ok = strings.Cut(rest, ".") {
 		if e, found := prefixes[rest]; found {
@@ -243,7 +233,10 @@ func lookup(labels string) (entry, bool) {
 			return e, true
 		}
 	}
-	return entry{}, false
+	_, last := cutLast(labels)
+	_, word, _ := cutLastHyphen(last)
+	e, ok := families[word]
+	return e, ok
 }
 
 // longest finds the longest key of t that labels end with.
