@@ -46,6 +46,8 @@ func sdkSign(t testing.TB, c Credentials, in Input) http.Header {
 // A generator makes requests from a seed: the same ones in every run.
 type generator struct{ *rand.Rand }
 
+func newGenerator() generator { return generator{rand.New(rand.NewPCG(4, 20150830))} }
+
 func (g generator) pick(choices ...string) string { return choices[g.IntN(len(choices))] }
 
 // text makes a string of pieces, at most n of them.
@@ -118,7 +120,7 @@ func TestAgreementWithSDK(t *testing.T) {
 	if testing.Short() {
 		count = 5_000
 	}
-	g := generator{rand.New(rand.NewPCG(4, 20150830))}
+	g := newGenerator()
 	signers := map[Credentials]*Signer{}
 	single, targets := 0, map[Target]struct{}{}
 	for i := range count {
