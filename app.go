@@ -1,14 +1,17 @@
 package awssigv4
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
+	"net/http"
 	"slices"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
@@ -36,6 +39,9 @@ type App struct {
 	unnamed map[string]credentials.Source
 	cache   *credentials.Cache
 	release []func()
+
+	// started and ended are closed at Start and at Cleanup.
+	started, ended chan struct{}
 }
 
 // CaddyModule returns the Caddy module information.
@@ -66,6 +72,7 @@ func (p pooledCache) Destruct() error {
 func (a *App) Provision(ctx caddy.Context) error {
 	a.ctx = ctx
 	a.logger = ctx.Logger()
+	a.started, a.ended = make(chan struct{}), make(chan struct{})
 	a.named = make(map[string]credentials.Source)
 	a.unnamed = make(map[string]credentials.Source)
 	for name := range a.CredentialsRaw {
@@ -225,6 +232,22 @@ func checkCredentialsName(name string) error {
 // defaultSource is used wherever a configuration names no credentials.
 func (a *App) defaultSource() (credentials.Source, error) { return a.Source("default") }
 
+// credentials returns an identity's credentials from the cache. Before Start it
+// waits: reverse_proxy begins its health checks when it is provisioned, which
+// `caddy validate` does too, and that must not touch the network.
+func (a *App) credentials(ctx context.Context, id credentials.Identity) (*credentials.Credentials, error) {
+	select {
+	case <-a.started:
+	case <-a.ended:
+		return nil, errNotRunning
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	return a.cache.Get(ctx, id)
+}
+
+var errNotRunning = caddyhttp.Error(http.StatusServiceUnavailable, errors.New("this configuration is not running"))
+
 // Start fetches the named credentials in the background.
 func (a *App) Start() error {
 	a.release = append(a.release, a.cache.Attach(cacheLog{a.logger}))
@@ -239,6 +262,7 @@ func (a *App) Start() error {
 		}
 		a.release = append(a.release, a.cache.Pin(id))
 	}
+	close(a.started)
 	a.announce()
 	return nil
 }
@@ -253,13 +277,13 @@ func (a *App) Stop() error {
 	return nil
 }
 
-// Cleanup gives the cache back.
+// Cleanup gives the cache back. Caddy calls it once, also if Provision failed.
 func (a *App) Cleanup() error {
+	close(a.ended)
 	err := a.Stop()
 	if a.cache == nil {
 		return err
 	}
-	a.cache = nil
 	_, deleteErr := caches.Delete(cacheKey)
 	return errors.Join(err, deleteErr)
 }

@@ -135,7 +135,7 @@ func (h *Handler) prepare(r *http.Request, repl *caddy.Replacer) (*plan, *http.R
 	}
 	var creds *credentials.Credentials
 	if !h.DeferCredentials {
-		if creds, err = h.app.cache.Get(r.Context(), p.identity); err != nil {
+		if creds, err = h.app.credentials(r.Context(), p.identity); err != nil {
 			return nil, nil, err
 		}
 	}

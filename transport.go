@@ -355,7 +355,7 @@ func (c *choice) credentials(ctx context.Context) (*credentials.Credentials, err
 			return nil, err
 		}
 	}
-	return c.t.app.cache.Get(ctx, id)
+	return c.t.app.credentials(ctx, id)
 }
 
 // userHost returns the Host that the operator put on the request, with
