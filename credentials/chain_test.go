@@ -1,0 +1,170 @@
+package credentials
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+func TestChainFetchesBrokersFirst(t *testing.T) {
+	inBubble(t, Options{MaxFetches: 1}, func(t *testing.T, c *Cache) {
+		s := newSTS(t, time.Hour)
+		s.latency = time.Second
+		base := s.identity("base")
+		hub := s.role("hub", base)
+
+		// Many chains over one place: nobody holds it while waiting for a broker.
+		var wg sync.WaitGroup
+		for i := range 5 {
+			name := fmt.Sprintf("spoke%d", i)
+			wg.Go(func() { wantGet(t, c, s.role(name, hub), "base-1/hub-1/"+name+"-1") })
+		}
+		wg.Wait()
+		if n := s.total(); n != 7 {
+			t.Errorf("%d fetches, want 7", n)
+		}
+	})
+}
+
+func TestRolesStayValidWhenTheirBrokerChanges(t *testing.T) {
+	inBubble(t, Options{}, func(t *testing.T, c *Cache) {
+		s := newSTS(t, 12*time.Hour)
+		base := s.identity("base")
+		get(t, c, s.role("role", base))
+		s.set(func(s *fakeSTS) { s.life = time.Hour })
+		release := c.Pin(base)
+		defer release()
+		time.Sleep(11 * time.Hour)
+		if s.calls("base") < 2 {
+			t.Fatal("the broker was not refreshed")
+		}
+		wantGet(t, c, s.role("role", base), "base-1/role-1")
+	})
+}
+
+func TestUseInAChainCountsAsUse(t *testing.T) {
+	inBubble(t, Options{}, func(t *testing.T, c *Cache) {
+		s := newSTS(t, time.Hour)
+		base := s.identity("base")
+		// Its credentials live four times as long as those of the role.
+		fetch := base.Fetch
+		base.Fetch = fetch
+		role := s.role("role", base)
+		for begun := time.Now(); time.Since(begun) < 24*time.Hour; time.Sleep(time.Minute) {
+			at := time.Now()
+			get(t, c, role)
+			if time.Since(at) != 0 {
+				t.Fatal("a request waited")
+			}
+		}
+		if r, b := s.calls("role"), s.calls("base"); r < 30 || b < 15 {
+			t.Errorf("%d fetches of the role and %d of its broker in a day", r, b)
+		}
+	})
+}
+
+func TestBrokenBrokerBreaksThoseThatStandOnIt(t *testing.T) {
+	inBubble(t, Options{}, func(t *testing.T, c *Cache) {
+		o := &recorder{}
+		defer c.Attach(o)()
+		s := newSTS(t, time.Hour)
+		s.err = errors.New("no credentials")
+		base := s.identity("base")
+		hub := s.role("hub", base)
+
+		for i := range 50 {
+			e := wantError(t, c, s.role(fmt.Sprint(i), hub), 0)
+			if want := fmt.Sprintf("credentials of %d (from hub (from base)): credentials of hub (from base): credentials of base: no credentials", i); e.Error() != want {
+				t.Fatalf("got  %q\nwant %q", e, want)
+			}
+			if !errors.Is(e, s.err) || e.Temporary() {
+				t.Errorf("%v lost its cause", e)
+			}
+		}
+		synctest.Wait()
+		if s.total() != 1 || len(o.failed) != 1 || o.failed[0].Label != "base" {
+			t.Errorf("%d fetches, told of %v, want one of base", s.total(), o.failed)
+		}
+
+		// They come back with their broker, not at the end of a pause of their own.
+		s.set(func(s *fakeSTS) { s.err = nil })
+		time.Sleep(2 * time.Second)
+		wantGet(t, c, s.role("7", hub), "base-2/hub-1/7-1")
+	})
+}
+
+func TestSleepingBrokerIsRefreshedByItsChain(t *testing.T) {
+	inBubble(t, Options{}, func(t *testing.T, c *Cache) {
+		s := newSTS(t, time.Hour)
+		base := s.identity("base")
+		get(t, c, base)
+		time.Sleep(50 * time.Minute)
+		wantGet(t, c, s.role("role", base), "base-1/role-1")
+		synctest.Wait()
+		wantGet(t, c, base, "base-2")
+	})
+}
+
+func TestPinnedChain(t *testing.T) {
+	inBubble(t, Options{}, func(t *testing.T, c *Cache) {
+		s := newSTS(t, time.Hour)
+		s.latency = time.Second
+		role := s.role("role", s.role("hub", s.identity("base")))
+		defer c.Pin(role)()
+		time.Sleep(3 * time.Second)
+		begun := time.Now()
+		wantGet(t, c, role, "base-1/hub-1/role-1")
+		if time.Since(begun) != 0 {
+			t.Error("a request waited for a pinned identity")
+		}
+	})
+}
+
+func TestChainMayTakeTheTimeOfEachOfItsFetches(t *testing.T) {
+	inBubble(t, Options{FetchTimeout: 10 * time.Second}, func(t *testing.T, c *Cache) {
+		s := newSTS(t, time.Hour)
+		s.latency = 9 * time.Second
+		wantGet(t, c, s.role("role", s.role("hub", s.identity("base"))), "base-1/hub-1/role-1")
+	})
+}
+
+func TestRoles(t *testing.T) {
+	s := newSTS(t, 0)
+	got := s.role("c", s.role("b", s.identity("a"))).Roles()
+	want := []string{"arn:aws:iam::123456789012:role/c", "arn:aws:iam::123456789012:role/b"}
+	if !slices.Equal(got, want) || len(s.identity("a").Roles()) != 0 {
+		t.Errorf("got %v, want %v", got, want)
+	}
+}
+
+func TestNewKey(t *testing.T) {
+	seen := map[string][]string{}
+	for _, parts := range [][]string{
+		nil, {""}, {"", ""}, {"a"}, {"a", ""}, {"", "a"}, {"ab"}, {"a", "b"}, {"a", "b", ""}, {"b", "a"},
+		{"a\x00b"}, {"\x00\x00\x00\x00\x00\x00\x00\x01a"}, {strings.Repeat("a", 300)},
+	} {
+		k := NewKey(parts...)
+		if other, ok := seen[k]; ok {
+			t.Errorf("%q and %q have one key", parts, other)
+		}
+		seen[k] = parts
+		if k != NewKey(parts...) || len(k) != 64 {
+			t.Errorf("%q: key %q", parts, k)
+		}
+	}
+}
+
+func TestSealed(t *testing.T) {
+	if Sealed("a") == Sealed("b") || Sealed("a") != Sealed("a") || strings.Contains(Sealed("secret"), "secret") {
+		t.Error("seals do not tell secrets apart, or tell them")
+	}
+	// SHA-256 of "a": a plain hash could be checked against guesses.
+	if Sealed("a") == "ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb" {
+		t.Error("the seal has no key")
+	}
+}
