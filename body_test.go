@@ -1,0 +1,182 @@
+package awssigv4
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/endpoint"
+	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/payload"
+	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/sigv4"
+)
+
+// attempt makes a request as reverse_proxy hands it over: the same body at
+// every attempt.
+func attempt(body io.ReadCloser, length int64) *http.Request {
+	r := httptest.NewRequest(http.MethodPut, "http://example.com/", http.NoBody)
+	r.Body, r.ContentLength = body, length
+	r.TransferEncoding = []string{"chunked"}
+	return ownCopy(r)
+}
+
+func TestAHeldBodyIsSentWholeAtEveryAttempt(t *testing.T) {
+	const text = "the whole body"
+	client := io.NopCloser(strings.NewReader(text))
+	var b clientBody
+	for i := range 3 {
+		out := attempt(client, -1)
+		hash, err := b.cover(out, payload.Auto, endpoint.PayloadHash, false, 0)
+		if err != nil {
+			t.Fatalf("attempt %d: %v", i, err)
+		}
+		if hash != sigv4.HashPayload([]byte(text)) {
+			t.Errorf("attempt %d: wrong hash %s", i, hash)
+		}
+		if out.ContentLength != int64(len(text)) || out.TransferEncoding != nil {
+			t.Errorf("attempt %d: length %d, transfer encoding %v", i, out.ContentLength, out.TransferEncoding)
+		}
+		for range 2 {
+			sent, _ := io.ReadAll(out.Body)
+			if string(sent) != text {
+				t.Errorf("attempt %d: sent %q", i, sent)
+			}
+			out.Body, _ = out.GetBody()
+		}
+	}
+}
+
+func TestAStreamedBodyIsNotSentTwice(t *testing.T) {
+	client := io.NopCloser(strings.NewReader(strings.Repeat("x", 2<<20)))
+	var b clientBody
+	cover := func() (*http.Request, error) {
+		out := attempt(client, 2<<20)
+		hash, err := b.cover(out, payload.Auto, endpoint.PayloadHashOrUnsigned, true, 0)
+		if err == nil && hash != sigv4.UnsignedPayload {
+			t.Errorf("hash %s, want %s", hash, sigv4.UnsignedPayload)
+		}
+		return out, err
+	}
+	if _, err := cover(); err != nil {
+		t.Fatal(err)
+	}
+	// Nothing was read, as after a dial error: it may go again.
+	out, err := cover()
+	if err != nil {
+		t.Fatal(err)
+	}
+	io.CopyN(io.Discard, out.Body, 10)
+	if _, err := cover(); !errors.Is(err, errNotReplayable) {
+		t.Errorf("after a read: got %v, want %v", err, errNotReplayable)
+	}
+	// A fresh body, as reverse_proxy hands over with request_buffers.
+	client = io.NopCloser(bytes.NewReader(make([]byte, 2<<20)))
+	if _, err := cover(); err != nil {
+		t.Errorf("a fresh body: %v", err)
+	}
+}
+
+func TestCoverRefuses(t *testing.T) {
+	for name, tc := range map[string]struct {
+		body   string
+		length int64
+		limit  int64
+		status int
+	}{
+		"a body over the limit":        {strings.Repeat("x", 11), 11, 10, 413},
+		"an unknown length over it":    {strings.Repeat("x", 11), -1, 10, 413},
+		"a body that ends early":       {"short", 10, 0, 400},
+		"a body longer than it claims": {"longer than that", 10, 0, 400},
+	} {
+		var b clientBody
+		_, err := b.cover(attempt(io.NopCloser(strings.NewReader(tc.body)), tc.length), payload.Auto, endpoint.PayloadHash, false, tc.limit)
+		if r, ok := asRefusal(err); !ok || r.status != tc.status {
+			t.Errorf("%s: got %v, want a refusal with %d", name, err, tc.status)
+		}
+	}
+	var b clientBody
+	out := attempt(io.NopCloser(strings.NewReader("x")), -1)
+	out.Trailer = http.Header{"X-Sum": nil}
+	_, err := b.cover(out, payload.Auto, endpoint.PayloadHash, false, 0)
+	if r, ok := asRefusal(err); !ok || r.status != http.StatusBadRequest {
+		t.Errorf("trailers: got %v, want a refusal with 400", err)
+	}
+}
+
+func TestAStreamEndsAtTheLimit(t *testing.T) {
+	var b clientBody
+	out := attempt(io.NopCloser(strings.NewReader(strings.Repeat("x", 100))), -1)
+	if _, err := b.cover(out, payload.Auto, endpoint.PayloadUnsigned, true, 50); err != nil {
+		t.Fatal(err)
+	}
+	_, err := io.ReadAll(out.Body)
+	if r, ok := asRefusal(err); !ok || r.status != http.StatusRequestEntityTooLarge {
+		t.Errorf("got %v, want a refusal with 413", err)
+	}
+}
+
+func TestEmptyBodies(t *testing.T) {
+	for name, body := range map[string]io.ReadCloser{"nil": nil, "NoBody": http.NoBody, "empty": io.NopCloser(strings.NewReader(""))} {
+		for rule, want := range map[endpoint.PayloadRule]string{
+			endpoint.PayloadHash:           sigv4.EmptyPayloadHash,
+			endpoint.PayloadHashOrUnsigned: sigv4.EmptyPayloadHash,
+		} {
+			var b clientBody
+			length := int64(0)
+			if name == "empty" {
+				length = -1 // as an HTTP/3 GET arrives
+			}
+			out := attempt(body, length)
+			got, err := b.cover(out, payload.Auto, rule, true, 0)
+			if err != nil || got != want || out.Body != http.NoBody || out.ContentLength != 0 || out.TransferEncoding != nil {
+				t.Errorf("%s, %s: got %s, %v, body %v, length %d", name, rule, got, err, out.Body, out.ContentLength)
+			}
+		}
+	}
+	var b clientBody
+	if got, err := b.cover(attempt(nil, 0), payload.Auto, endpoint.PayloadUnsigned, true, 0); err != nil || got != sigv4.UnsignedPayload {
+		t.Errorf("a service that takes only UNSIGNED-PAYLOAD: got %s, %v", got, err)
+	}
+}
+
+func TestBodiesAreRememberedWithoutShowing(t *testing.T) {
+	ctx := context.WithValue(context.Background(), caddyhttp.VarsCtxKey, make(map[string]any))
+	b := bodyOf(ctx)
+	b.held, b.isHeld = []byte("secret body"), true
+	if bodyOf(ctx) != b {
+		t.Error("the body was forgotten between two attempts")
+	}
+	if shown := fmt.Sprintf("%v %+v %s", caddyhttp.GetVar(ctx, bodyVar), b, b); strings.Contains(shown, "secret") {
+		t.Errorf("the body shows in %q", shown)
+	}
+	if bodyOf(context.Background()) == nil {
+		t.Error("a request without variables, as a health check is, needs a place too")
+	}
+}
+
+func TestFramingOfTheClientsSignatureIsRefused(t *testing.T) {
+	for i, h := range []http.Header{
+		{"X-Amz-Content-Sha256": {"STREAMING-AWS4-HMAC-SHA256-PAYLOAD"}},
+		{"X-Amz-Content-Sha256": {"STREAMING-UNSIGNED-PAYLOAD-TRAILER"}},
+		{"X-Amz-Content-Sha256": {"streaming-aws4-hmac-sha256-payload"}},
+		{"Content-Encoding": {"aws-chunked"}},
+		{"Content-Encoding": {"gzip, AWS-Chunked"}},
+		{"Content-Encoding": {"gzip", "aws-chunked"}},
+	} {
+		if r, ok := asRefusal(refuseFraming(h)); !ok || r.status != http.StatusNotImplemented {
+			t.Errorf("%d: %v: want a refusal with 501", i, h)
+		}
+	}
+	for i, h := range []http.Header{{}, {"Content-Encoding": {"gzip"}}, {"X-Amz-Content-Sha256": {sigv4.UnsignedPayload}}} {
+		if err := refuseFraming(h); err != nil {
+			t.Errorf("%d: %v: %v", i, h, err)
+		}
+	}
+}
