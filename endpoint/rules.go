@@ -147,7 +147,7 @@ func (n name) lastLabel(label, region, reason string) (Endpoint, *Error) {
 // isServiceLabel says whether a label can be a service: all of them begin with
 // a letter, which an account's number doesn't.
 func isServiceLabel(label string) bool {
-	return label != "" && label[0] >= 'a' && label[0] <= 'z' && !isRegion(label) && !strings.HasPrefix(label, "vpce-") &&
+	return label != "" && label != "fips" && label[0] >= 'a' && label[0] <= 'z' && !isRegion(label) && !strings.HasPrefix(label, "vpce-") &&
 		all(label, func(c byte) bool { return isWord(c) || c == '-' })
 }
 
