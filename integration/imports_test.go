@@ -61,6 +61,7 @@ var rules = map[string]rule{
 			"github.com/prometheus/client_golang",
 			"github.com/spf13/cobra",
 			"go.opentelemetry.io/otel",
+			"golang.org/x/net",
 		},
 	},
 
