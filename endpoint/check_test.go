@@ -171,20 +171,20 @@ func TestCheckService(t *testing.T) {
 // beginning of a host that isn't one is named for what it is.
 func TestCheckServiceTakesEverySigningName(t *testing.T) {
 	rows := sharedHosts(t, "signing-names.tsv")
-	real := map[string]bool{}
+	names := map[string]bool{}
 	for _, row := range rows {
 		if row[1] != "importexport" { // its rows from the rules say IngestionService
-			real[row[1]] = true
+			names[row[1]] = true
 		}
 	}
-	for name := range real {
+	for name := range names {
 		if err := CheckService(name); err != nil {
 			t.Errorf("CheckService(%q): %v", name, err)
 		}
 	}
 	for _, row := range rows {
 		prefix, name := row[0], row[1]
-		if real[prefix] || strings.Contains(prefix, ".") || strings.HasPrefix(prefix, "s3-external") || prefix == "importexport" {
+		if names[prefix] || strings.Contains(prefix, ".") || strings.HasPrefix(prefix, "s3-external") || prefix == "importexport" {
 			continue
 		}
 		if err := CheckService(prefix); err == nil || !strings.Contains(err.Error(), "`"+name+"`") {
