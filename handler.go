@@ -1,6 +1,7 @@
 package awssigv4
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
 	"strings"
@@ -129,8 +130,10 @@ func (h *Handler) prepare(r *http.Request, repl *caddy.Replacer) (*plan, *http.R
 		return nil, nil, err
 	}
 	raw := rawTargetOf(r)
-	// Which path rule it will be does not matter for what can be wrong.
-	if _, err := sigv4.Canonicalize(raw.path, raw.query, sigv4.PathSingle); err != nil {
+	// If the service is not known yet, the rule is not either; what can be
+	// wrong is the same for both.
+	target, err := raw.canonical(cmp.Or(dest.path, sigv4.PathSingle))
+	if err != nil {
 		return nil, nil, err
 	}
 	var creds *credentials.Credentials
@@ -160,7 +163,7 @@ func (h *Handler) prepare(r *http.Request, repl *caddy.Replacer) (*plan, *http.R
 		// reverse_proxy makes this a GET with an Upgrade header.
 		out.Method = http.MethodGet
 	}
-	if err := h.sign(out, raw, dest.destination, creds, h.rules, hash); err != nil {
+	if err := h.sign(out, target, dest.destination, creds, h.rules, hash); err != nil {
 		return nil, nil, err
 	}
 	out.Method = r.Method
@@ -196,9 +199,7 @@ type handlerDestination struct {
 func (h *Handler) destination(p *plan) (d handlerDestination, known bool, err error) {
 	switch {
 	case p.host != "":
-		// A handler can't see whether the upstream is dialled with TLS, so it
-		// leaves a body unsigned only if the operator says so.
-		d.tls = h.Payload == payload.Unsigned
+		d.tls = h.dialsTLS()
 		d.destination, err = h.locate(sigv4.StripDefaultPort(p.host, "https"), p.service, p.region)
 		return d, err == nil, err
 	case len(h.behind) > 0:
@@ -227,6 +228,20 @@ func (h *Handler) destination(p *plan) (d handlerDestination, known bool, err er
 		return d, d.payload == endpoint.PayloadHash || d.payload == endpoint.PayloadHashHeader, nil
 	}
 	return d, false, nil
+}
+
+// dialsTLS tells whether the upstream is dialled with TLS. By itself a handler
+// can't see that, so it leaves a body unsigned only if the operator says so.
+func (h *Handler) dialsTLS() bool {
+	if len(h.behind) == 0 {
+		return h.Payload == payload.Unsigned
+	}
+	for _, u := range h.behind {
+		if !u.tls {
+			return false
+		}
+	}
+	return true
 }
 
 // withhold makes sure that a request that the transport is to sign is not

@@ -132,21 +132,24 @@ func (s *Signing) locate(host, service, region string) (destination, error) {
 	return d, nil
 }
 
+// checkPayload reports a payload mode that can't work for d, before there is
+// any body.
+func (s *Signing) checkPayload(d destination, tls bool) error {
+	_, err := payload.Question{Mode: s.Payload, Rule: d.payload, TLS: tls, HasBody: true, Length: 1}.Decide()
+	return err
+}
+
 // sign changes out, which must be the caller's own copy with its own Header
 // and URL, into the signed request for d: what is in out afterwards is what
 // was signed, byte for byte.
-func (s *Signing) sign(out *http.Request, raw rawTarget, d destination, creds *credentials.Credentials, rules *sigv4.HeaderRules, hash string) error {
-	target, err := sigv4.Canonicalize(raw.path, raw.query, d.path)
-	if err != nil {
-		return err
-	}
+func (s *Signing) sign(out *http.Request, target sigv4.Target, d destination, creds *credentials.Credentials, rules *sigv4.HeaderRules, hash string) error {
 	sigv4.RemoveAuthHeaders(out.Header)
 	var trace *sigv4.Trace
 	check := s.logger.Check(zapcore.DebugLevel, "signed")
 	if check != nil {
 		trace = new(sigv4.Trace)
 	}
-	err = creds.Signer.Sign(sigv4.Input{
+	err := creds.Signer.Sign(sigv4.Input{
 		Method:        out.Method,
 		Host:          d.host,
 		Target:        target,
@@ -183,6 +186,10 @@ type rawTarget struct{ path, query string }
 
 func rawTargetOf(r *http.Request) rawTarget {
 	return rawTarget{path: sigv4.RawPath(r), query: sigv4.StripAuthQuery(r.URL.RawQuery)}
+}
+
+func (t rawTarget) canonical(rule sigv4.PathRule) (sigv4.Target, error) {
+	return sigv4.Canonicalize(t.path, t.query, rule)
 }
 
 // ownCopy returns a copy of r whose headers and URL can be changed. It is not

@@ -18,6 +18,7 @@ import (
 	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/credentials"
 	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/payload"
 	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/sigv4"
+	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/sources"
 )
 
 // Transport is Caddy's HTTP transport, with all its options, that signs what
@@ -116,9 +117,12 @@ func (t *Transport) checkUpstreams(ctx caddy.Context) error {
 	if proxy.Headers != nil && proxy.Headers.Request != nil {
 		headerUpHost = proxy.Headers.Request.Set.Get("Host")
 	}
+	if len(t.Allow.Hosts) == 0 && sources.NeedsRequest(harmlessHosts.Replace(headerUpHost)) {
+		return fieldError("allow_hosts", fmt.Errorf("`header_up Host %s` is filled from the request: say with allow_hosts which hosts may be signed for", headerUpHost))
+	}
 	for i, u := range proxy.Upstreams {
 		path := fmt.Sprintf("upstreams[%d].dial", i)
-		if strings.Contains(u.Dial, "{http.") && len(t.Allow.Hosts) == 0 && !t.UpstreamOnly {
+		if sources.NeedsRequest(u.Dial) && len(t.Allow.Hosts) == 0 && !t.UpstreamOnly {
 			return fieldError(path, fmt.Errorf("%q is filled from the request: say with allow_hosts which hosts may be signed for", u.Dial))
 		}
 		addr, err := caddy.ParseNetworkAddress(u.Dial)
@@ -132,6 +136,14 @@ func (t *Transport) checkUpstreams(ctx caddy.Context) error {
 	}
 	return nil
 }
+
+// harmlessHosts drops the placeholders that don't let a request choose a Host:
+// what the upstream is, what the handler chose by its own rules, and what is
+// never signed.
+var harmlessHosts = strings.NewReplacer(
+	"{http.reverse_proxy.upstream.hostport}", "", "{http.reverse_proxy.upstream.host}", "",
+	"{http.aws_sigv4.host}", "", "{http.request.host}", "", "{http.request.hostport}", "",
+)
 
 func (t *Transport) checkUpstream(dialled, headerUpHost string) error {
 	block, err := t.blockFor(dialled)
@@ -155,8 +167,11 @@ func (t *Transport) checkUpstream(dialled, headerUpHost string) error {
 	if !t.TLSEnabled() && endpointPort(dialled) == "443" {
 		return fmt.Errorf("%s is dialled without TLS: write https:// before it, or `tls` in the transport", dialled)
 	}
-	_, err = t.locate(sigv4.StripDefaultPort(name, t.scheme()), service.fixed, region.fixed)
-	return err
+	dest, err := t.locate(sigv4.StripDefaultPort(name, t.scheme()), service.fixed, region.fixed)
+	if err != nil {
+		return err
+	}
+	return t.checkPayload(dest, t.TLSEnabled())
 }
 
 func (t *Transport) scheme() string {
@@ -244,8 +259,8 @@ func (t *Transport) signedCopy(req *http.Request) (*http.Request, error) {
 	if err := refuseFraming(req.Header); err != nil {
 		return nil, err
 	}
-	raw := rawTargetOf(req)
-	if _, err := sigv4.Canonicalize(raw.path, raw.query, dest.path); err != nil {
+	target, err := rawTargetOf(req).canonical(dest.path)
+	if err != nil {
 		return nil, err
 	}
 	creds, err := c.credentials(ctx)
@@ -257,7 +272,7 @@ func (t *Transport) signedCopy(req *http.Request) (*http.Request, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := t.sign(out, raw, dest, creds, rules, hash); err != nil {
+	if err := t.sign(out, target, dest, creds, rules, hash); err != nil {
 		return nil, err
 	}
 	// Only servers have one; whoever reads it gets nothing that is outdated.
