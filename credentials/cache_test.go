@@ -146,8 +146,8 @@ func TestFetchesAreBounded(t *testing.T) {
 			wg.Go(func() { get(t, c, s.identity(fmt.Sprint(i))) })
 		}
 		wg.Wait()
-		if s.most != 4 || s.total() != 100 {
-			t.Errorf("%d fetches, at most %d at once, want 100 and 4", s.total(), s.most)
+		if s.mostAtOnce() != 4 || s.total() != 100 {
+			t.Errorf("%d fetches, at most %d at once, want 100 and 4", s.total(), s.mostAtOnce())
 		}
 	})
 }

@@ -30,6 +30,7 @@ func TestLeastRecentlyUsedIdentitiesAreDropped(t *testing.T) {
 			time.Sleep(time.Minute)
 			get(t, c, s.identity("b"))
 		}
+		synctest.Wait()
 		if n := len(c.schedule.entries); n > 3 {
 			t.Errorf("%d entries in the schedule, want at most 3", n)
 		}
@@ -80,6 +81,7 @@ func TestManyIdentities(t *testing.T) {
 				time.Sleep(100 * time.Millisecond)
 			}
 		}
+		synctest.Wait()
 		if n := c.table.size; n > 1000 || n < 980 {
 			t.Errorf("%d identities are kept, want about 1000", n)
 		}
@@ -117,8 +119,9 @@ func TestConcurrentUse(t *testing.T) {
 		}
 		wg.Wait()
 		time.Sleep(2 * time.Second)
-		if c.queue.running != 0 || s.most > 3 {
-			t.Errorf("%d fetches are running; there were up to %d", c.queue.running, s.most)
+		synctest.Wait()
+		if c.queue.running != 0 || s.mostAtOnce() > 3 {
+			t.Errorf("%d fetches are running; there were up to %d", c.queue.running, s.mostAtOnce())
 		}
 	})
 }

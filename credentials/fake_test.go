@@ -3,6 +3,7 @@ package credentials
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -41,6 +42,20 @@ func (s *fakeSTS) calls(name string) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.fetches[name]
+}
+
+// times returns when an identity was fetched.
+func (s *fakeSTS) times(name string) []time.Time {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.at[name])
+}
+
+// mostAtOnce returns how many fetches there were at the same time.
+func (s *fakeSTS) mostAtOnce() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.most
 }
 
 // total returns how often anything was fetched.

@@ -46,8 +46,9 @@ func TestObserverHearsOfFetches(t *testing.T) {
 
 		s.set(func(s *fakeSTS) { s.err = errors.New("down") })
 		release := c.Pin(s.identity("role"))
-		time.Sleep(time.Hour)
+		time.Sleep(time.Hour + 5*time.Minute)
 		release()
+		synctest.Wait()
 		if len(o.failed) < 3 {
 			t.Fatalf("told of %d failures", len(o.failed))
 		}

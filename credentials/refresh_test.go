@@ -41,7 +41,7 @@ func TestUsedCredentialsAreRefreshedInTheBackground(t *testing.T) {
 			useFor(t, c, s.identity("role"), 10*time.Second, 24*time.Hour)
 			for i := 1; i < s.calls("role"); i++ {
 				// 59 minutes are served, of which half to seven tenths pass.
-				gap := s.at["role"][i].Sub(s.at["role"][i-1])
+				gap := s.times("role")[i].Sub(s.times("role")[i-1])
 				if gap < 29*time.Minute || gap > 42*time.Minute {
 					t.Errorf("refreshed after %v, want half to seven tenths of an hour", gap)
 				}
@@ -111,7 +111,7 @@ func TestFailedRefreshIsRepeatedAfterGrowingPauses(t *testing.T) {
 		time.Sleep(58 * time.Minute)
 		want := time.Second
 		for i := 2; i < s.calls("role"); i++ {
-			gap := s.at["role"][i].Sub(s.at["role"][i-1])
+			gap := s.times("role")[i].Sub(s.times("role")[i-1])
 			if gap < want*3/4 || gap > want*5/4 {
 				t.Errorf("pause %d was %v, want %v and up to a quarter more or less", i-1, gap, want)
 			}
@@ -259,13 +259,13 @@ func TestManyThatExpireTogetherComeBackSpread(t *testing.T) {
 			defer c.Pin(s.identity(fmt.Sprint(i)))()
 		}
 		time.Sleep(45 * time.Minute)
-		if s.most > 16 {
-			t.Errorf("%d fetches at once, want at most 16", s.most)
+		if s.mostAtOnce() > 16 {
+			t.Errorf("%d fetches at once, want at most 16", s.mostAtOnce())
 		}
 		perMinute := map[time.Duration]int{}
-		start := s.at["0"][0]
+		start := s.times("0")[0]
 		for i := range identities {
-			at := s.at[fmt.Sprint(i)]
+			at := s.times(fmt.Sprint(i))
 			if len(at) != 2 {
 				t.Fatalf("identity %d was fetched %d times in 45 minutes, want 2", i, len(at))
 			}
