@@ -211,10 +211,14 @@ func (h *Handler) destination(p *plan) (d handlerDestination, known bool, err er
 			if err != nil {
 				return d, false, err
 			}
-			if i > 0 && (one.payload != d.payload || u.tls != d.tls) {
-				return d, false, nil
+			switch {
+			case i == 0:
+				d = handlerDestination{one, u.tls}
+			case one.payload != d.payload || u.tls != d.tls:
+				return handlerDestination{}, false, nil
+			default:
+				d.destination = d.common(one)
 			}
-			d = handlerDestination{one, u.tls}
 		}
 		return d, true, nil
 	case p.service != "":
@@ -228,6 +232,23 @@ func (h *Handler) destination(p *plan) (d handlerDestination, known bool, err er
 		return d, d.payload == endpoint.PayloadHash || d.payload == endpoint.PayloadHashHeader, nil
 	}
 	return d, false, nil
+}
+
+// common returns what d and another destination have in common.
+func (d destination) common(other destination) destination {
+	if d.host != other.host {
+		d.host = ""
+	}
+	if d.service != other.service {
+		d.service = ""
+	}
+	if d.region != other.region {
+		d.region = ""
+	}
+	if d.path != other.path {
+		d.path = ""
+	}
+	return d
 }
 
 // dialsTLS tells whether the upstream is dialled with TLS. By itself a handler
