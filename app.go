@@ -40,6 +40,10 @@ type App struct {
 	cache   *credentials.Cache
 	release []func()
 
+	// handlersChoose is set at Provision if a handler says for which host,
+	// service or region the transport behind it is to sign.
+	handlersChoose bool
+
 	// started and ended are closed at Start and at Cleanup.
 	started, ended chan struct{}
 }

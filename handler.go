@@ -80,6 +80,9 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	if err := h.Signing.provision(ctx); err != nil {
 		return err
 	}
+	if !h.Defer && (h.Host != "" || h.Service != "" || h.Region != "") {
+		h.app.handlersChoose = true
+	}
 	for i, raw := range h.ForUpstreams {
 		u, err := parseUpstreamURL(raw)
 		if err != nil {

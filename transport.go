@@ -16,6 +16,7 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/credentials"
+	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/endpoint"
 	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/payload"
 	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/sigv4"
 	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/sources"
@@ -130,7 +131,16 @@ func (t *Transport) checkUpstreams(ctx caddy.Context) error {
 			continue
 		}
 		dialled := addr.JoinHostPort(0)
-		if err := t.checkUpstream(dialled, headerUpHost); err != nil {
+		err = t.checkUpstream(dialled, headerUpHost)
+		if _, ok := errors.AsType[*endpoint.Error](err); ok && t.app.handlersChoose {
+			// A handler before may say it. Which one is before this transport
+			// can't be seen here, but health checks have none.
+			if proxy.HealthChecks == nil || proxy.HealthChecks.Active == nil {
+				continue
+			}
+			err = fmt.Errorf("health checks pass through no handler: %w in `transport aws_sigv4`", err)
+		}
+		if err != nil {
 			return fieldError(path, err)
 		}
 	}
