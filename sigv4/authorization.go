@@ -1,8 +1,6 @@
 package sigv4
 
-import (
-	"strings"
-)
+import "strings"
 
 // Authorization is a parsed Authorization header of Signature Version 4.
 type Authorization struct {
@@ -90,23 +88,11 @@ func (a *Authorization) parseCredential(credential string) error {
 			}
 		}
 	}
-	if !isDay(parts[1]) {
+	if len(parts[1]) != dayLength || !digitBytes.all(parts[1]) {
 		return malformed("the day in Credential is not eight digits")
 	}
 	a.AccessKeyID, a.Date, a.Region, a.Service = parts[0], parts[1], parts[2], parts[3]
 	return nil
-}
-
-func isDay(s string) bool {
-	if len(s) != dayLength {
-		return false
-	}
-	for i := range len(s) {
-		if s[i] < '0' || s[i] > '9' {
-			return false
-		}
-	}
-	return true
 }
 
 func malformed(message string) error {

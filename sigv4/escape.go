@@ -15,7 +15,11 @@ func newByteSet(members string) *byteSet {
 	return &s
 }
 
-const alphanumeric = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+const (
+	digits       = "0123456789"
+	upperLetters = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+	alphanumeric = upperLetters + "abcdefghijklmnopqrstuvwxyz" + digits
+)
 
 var (
 	// unreservedBytes are those of RFC 3986 §2.3, which SigV4 never encodes.
@@ -37,6 +41,10 @@ var (
 	// percent sign: net/http would remove an IPv6 zone from Host after it was
 	// signed. Non-ASCII is left out because net/http sends it as punycode.
 	hostBytes = newByteSet(alphanumeric + "-._~!$&'()*+,;=:[]")
+
+	digitBytes    = newByteSet(digits)
+	lowerHexBytes = newByteSet(digits + "abcdef")
+	sentinelBytes = newByteSet(upperLetters + digits + "-")
 )
 
 // all reports whether s is made of the set's bytes only.

@@ -105,6 +105,14 @@ func TestKeyCacheIsBounded(t *testing.T) {
 			t.Errorf("the key of %s is there: %v", scope.region, ok)
 		}
 	}
+	// A straggler from the day before goes first, although it came last.
+	sign(3*maxKeys-1, "straggler")
+	sign(3*maxKeys, "newest")
+	for scope := range signer.keys.keys {
+		if scope.region == "straggler" {
+			t.Error("the key of the day before is still there")
+		}
+	}
 }
 
 // TestVerifyingKeepsNoKeys: a client must not fill the cache by naming

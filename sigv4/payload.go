@@ -28,13 +28,5 @@ func HashPayload(body []byte) string {
 
 // isHexSHA256 reports whether s is 64 lower-case hexadecimal digits.
 func isHexSHA256(s string) bool {
-	if len(s) != 2*sha256.Size {
-		return false
-	}
-	for i := range len(s) {
-		if c := s[i]; !('0' <= c && c <= '9' || 'a' <= c && c <= 'f') {
-			return false
-		}
-	}
-	return true
+	return len(s) == 2*sha256.Size && lowerHexBytes.all(s)
 }

@@ -263,12 +263,7 @@ func checkPayload(in *VerifyInput) error {
 // isSentinel reports whether s has the form of UNSIGNED-PAYLOAD and the
 // STREAMING-… values.
 func isSentinel(s string) bool {
-	for i := range len(s) {
-		if c := s[i]; !('A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '-') {
-			return false
-		}
-	}
-	return s != "" && len(s) <= 64
+	return s != "" && len(s) <= 64 && sentinelBytes.all(s)
 }
 
 // form is one reading of path and query.

@@ -3,6 +3,7 @@ package sigv4
 import (
 	"encoding/hex"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"reflect"
@@ -391,9 +392,7 @@ func TestVerifierAgreesWithSigners(t *testing.T) {
 		v.Now = func() time.Time { return in.Time }
 		wire := verifyInput(in)
 		wire.Header = in.Header.Clone()
-		for name, values := range sdkSign(t, c, in) {
-			wire.Header[name] = values
-		}
+		maps.Copy(wire.Header, sdkSign(t, c, in))
 		if _, err := v.Verify(wire); err != nil {
 			t.Fatalf("request %d of the SDK: %v\n%+v", i, err, in)
 		}
@@ -406,7 +405,8 @@ func TestVerifierAgreesWithSigners(t *testing.T) {
 		// One bit of the signature.
 		value := []byte(in.Header.Get("Authorization"))
 		at := len(value) - 1 - g.IntN(64)
-		value[at] = "0123456789abcdef"[(strings.IndexByte("0123456789abcdef", value[at]))^1]
+		const hexDigits = "0123456789abcdef"
+		value[at] = hexDigits[strings.IndexByte(hexDigits, value[at])^1]
 		in.Header.Set("Authorization", string(value))
 		_, err := v.Verify(verifyInput(in))
 		wantReason(t, err, ReasonSignatureMismatch)
