@@ -63,39 +63,42 @@ func (e *Error) Unwrap() error { return e.cause }
 // throttled it, or AWS itself failed.
 func (e *Error) Retryable() bool { return e.retryable }
 
+const unknownError = "UnknownError"
+
 // NewError tells what an error of the AWS SDK means. The secrets are those that the call was made
 // with; they are cut out of the message.
 func NewError(err error, secrets ...string) *Error {
 	e := &Error{Message: err.Error()}
 	for _, c := range []error{context.Canceled, context.DeadlineExceeded} {
 		if errors.Is(err, c) {
-			e.cause = c
+			e.cause, e.retryable = c, true
 		}
 	}
 	if op, ok := errors.AsType[*smithy.OperationError](err); ok {
 		e.Operation, e.Message = op.Operation(), op.Unwrap().Error()
+	}
+	if send, ok := errors.AsType[*smithyhttp.RequestSendError](err); ok {
+		e.Message, e.retryable = send.Err.Error(), true
+	}
+	if read, ok := errors.AsType[*smithy.DeserializationError](err); ok {
+		e.Message = fmt.Sprintf("the answer can't be read (%v): is this the endpoint of STS?", read.Err)
 	}
 	if r, ok := errors.AsType[*awshttp.ResponseError](err); ok {
 		e.Status, e.RequestID = r.HTTPStatusCode(), r.ServiceRequestID()
 	}
 	if api, ok := errors.AsType[smithy.APIError](err); ok {
 		e.Code, e.Message = api.ErrorCode(), api.ErrorMessage()
+		if e.Code == unknownError {
+			// The SDK's word for an answer that it cannot read, such as a proxy's page.
+			e.Code, e.Message = "", "the answer is not one of AWS: is a proxy in between, or another service at this endpoint?"
+		}
 		_, throttled := retry.DefaultThrottleErrorCodes[e.Code]
 		_, retried := retry.DefaultRetryableErrorCodes[e.Code]
-		e.retryable = throttled || retried
+		e.retryable = e.retryable || throttled || retried
 	}
-	e.retryable = e.retryable || e.Status == http.StatusTooManyRequests || e.Status >= http.StatusInternalServerError || noAnswer(err, e)
+	e.retryable = e.retryable || e.Status == http.StatusTooManyRequests || e.Status >= http.StatusInternalServerError
 	e.Message = printable(e.Message, secrets)
 	return e
-}
-
-// noAnswer says whether a call ended before an answer came because of the network or the time.
-func noAnswer(err error, e *Error) bool {
-	if e.Status != 0 || e.Code != "" {
-		return false
-	}
-	var sendError *smithyhttp.RequestSendError
-	return e.cause != nil || errors.As(err, &sendError)
 }
 
 // printable returns a message in one line of bounded length, without secrets.
