@@ -232,7 +232,8 @@ func (h *Handler) destination(p *plan) (d handlerDestination, known bool, err er
 		// Only what a hash is certain for can be read before the scheme of the
 		// upstream is known.
 		d.payload = endpoint.PayloadRuleFor(p.service)
-		return d, d.payload == endpoint.PayloadHash || d.payload == endpoint.PayloadHashHeader, nil
+		hashed := d.payload == endpoint.PayloadHash || d.payload == endpoint.PayloadHashHeader
+		return d, hashed && h.Payload != payload.Unsigned, nil
 	}
 	return d, false, nil
 }
