@@ -25,6 +25,7 @@ func TestMain(m *testing.M) {
 			os.Unsetenv(name)
 		}
 	}
+	os.Setenv("QUIC_GO_DISABLE_RECEIVE_BUFFER_WARNING", "true")
 	os.Setenv("AWS_EC2_METADATA_DISABLED", "true")
 	os.Setenv("AWS_CONFIG_FILE", filepath.Join(os.DevNull, "none"))
 	os.Setenv("AWS_SHARED_CREDENTIALS_FILE", filepath.Join(os.DevNull, "none"))
@@ -37,6 +38,8 @@ type server struct {
 	ports map[string]string // <site> → host:port
 	log   string            // the file that it logs to
 	level string
+
+	checks func() int // how many requests reached the upstream
 }
 
 // startCaddy runs a Caddyfile until the test ends. In its text, <site> and
@@ -115,6 +118,12 @@ func (s *server) waitForLog(text string, n int, limit time.Duration) {
 	s.t.Helper()
 	waitFor(s.t, limit, func() bool { return strings.Count(s.logged(), text) >= n },
 		"%q to be logged %d times", text, n)
+}
+
+// waitForChecks waits until health checks reached the upstream.
+func (s *server) waitForChecks() {
+	s.t.Helper()
+	waitFor(s.t, patience, func() bool { return s.checks() >= 2 }, "health checks")
 }
 
 // waitFor waits until something is so.

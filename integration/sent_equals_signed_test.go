@@ -213,19 +213,13 @@ func TestSentEqualsSignedBelowHandlePath(t *testing.T) {
 // TestHealthChecksAreSigned: active health checks have their own path and no
 // client, and pass through no handler.
 func TestHealthChecksAreSigned(t *testing.T) {
-	handlerless := func(style, options string) string {
-		if style == "handler and transport" {
-			return options
-		}
-		return ""
-	}
 	for _, style := range []string{"transport", "short form", "handler and transport"} {
 		for service, want := range map[string]string{"s3": "/health%28x%29/a%20b?p=q%20r", "execute-api": "/health(x)/a%20b?p=q%20r"} {
 			t.Run(style+", "+service, func(t *testing.T) {
 				up := newEndpoint(t, newKeyring(), nil)
 				startCaddy(t, styles[style](up.Addr(), setup{
 					options:   signFor(service),
-					transport: handlerless(style, signFor(service)),
+					transport: signFor(service),
 					proxy:     "health_uri /health(x)/a%20b?p=q+r\nhealth_interval 20ms\nhealth_headers {\nX-Amz-Meta-Check yes\n}",
 				}))
 				up.Wait(3, patience)

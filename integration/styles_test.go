@@ -4,13 +4,14 @@ import "fmt"
 
 // setup is what a test wants to be the same in every style of configuration.
 type setup struct {
-	options   string // of aws_sigv4
-	proxy     string // subdirectives of reverse_proxy
-	http      string // options of Caddy's HTTP transport
-	transport string // options of aws_sigv4 in a transport that has a handler before it
-	before    string // directives before
-	global    string // global options
-	host      string // of the handler that signs by itself, if it is not the upstream
+	options   string           // of aws_sigv4
+	proxy     string           // subdirectives of reverse_proxy
+	http      string           // options of Caddy's HTTP transport
+	transport string           // options of aws_sigv4 in a transport that has a handler before it
+	before    string           // directives before
+	global    string           // global options
+	tls       *testCertificate // of the site, which then also speaks HTTP/2 and HTTP/3
+	host      string           // of the handler that signs by itself, if it is not the upstream
 }
 
 // signFor returns the options with which the tests sign for a service.
@@ -36,13 +37,23 @@ var styles = map[string]func(upstreams string, s setup) string{
 // handlerAlone signs in the handler, before a reverse_proxy that knows nothing
 // of AWS.
 func handlerAlone(upstreams string, s setup) string {
-	if s.host == "" {
-		s.host = upstreams
+	switch s.host {
+	case "":
+		s.host = "host " + upstreams
+	case "none":
+		s.host = ""
+	default:
+		s.host = "host " + s.host
 	}
-	return site(s, fmt.Sprintf("aws_sigv4 {\n%s\nhost %s\n}\nreverse_proxy %s {\nheader_up Host {http.aws_sigv4.host}\n%s\ntransport http {\n%s\n}\n}",
+	return site(s, fmt.Sprintf("aws_sigv4 {\n%s\n%s\n}\nreverse_proxy %s {\nheader_up Host {http.aws_sigv4.host}\n%s\ntransport http {\n%s\n}\n}",
 		s.options, s.host, upstreams, s.proxy, s.http))
 }
 
 func site(s setup, proxy string) string {
-	return fmt.Sprintf("{\n%s\n}\nhttp://<port> {\nroute {\n%s\n%s\n}\n}\n", s.global, s.before, proxy)
+	address, certificate := "http://<port>", ""
+	if s.tls != nil {
+		address = "https://localhost<port>"
+		certificate = fmt.Sprintf("tls %s %s", s.tls.certFile, s.tls.keyFile)
+	}
+	return fmt.Sprintf("{\n%s\n}\n%s {\n%s\nroute {\n%s\n%s\n}\n}\n", s.global, address, certificate, s.before, proxy)
 }

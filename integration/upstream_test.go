@@ -44,6 +44,7 @@ type endpoint struct {
 	*wireverify.Server
 	t      *testing.T
 	keys   *keyring
+	host   string // the one Host that it serves; by default its address
 	decide func(head *wireverify.Request) (wireverify.Action, bool)
 }
 
@@ -90,7 +91,15 @@ func (e *endpoint) act(head *wireverify.Request) wireverify.Action {
 
 func (e *endpoint) verify(r *wireverify.Request) (wireverify.Signature, error) {
 	v := &wireverify.Verifier{Key: e.keys.get}
-	return v.Verify(r)
+	s, err := v.Verify(r)
+	host := e.host
+	if host == "" {
+		host = e.Addr()
+	}
+	if err == nil && r.Get("Host") != host {
+		err = fmt.Errorf("the Host is %q, and this is %q", r.Get("Host"), host)
+	}
+	return s, err
 }
 
 // all returns the requests so far and fails the test if there are not n, or if
