@@ -162,7 +162,9 @@ func (w *watchedBody) Read(p []byte) (int, error) {
 	n, err := w.ReadCloser.Read(p)
 	w.n += int64(n)
 	if w.limit > 0 && w.n > w.limit {
-		return 0, refuse(http.StatusRequestEntityTooLarge, "the request body is larger than body_limit, %d bytes", w.limit)
+		// With its status, which reverse_proxy finds in what it gets from any
+		// transport.
+		return 0, handlerError(refuse(http.StatusRequestEntityTooLarge, "the request body is larger than body_limit, %d bytes", w.limit))
 	}
 	return n, err
 }

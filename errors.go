@@ -49,6 +49,9 @@ func handlerError(err error) error {
 	if c, ok := errors.AsType[*credentials.Error](err); ok {
 		return caddyhttp.Error(credentialsStatus(c), c)
 	}
+	if p, ok := errors.AsType[*payload.Error](err); ok {
+		return caddyhttp.Error(p.Status, p)
+	}
 	return caddyhttp.Error(http.StatusInternalServerError, err)
 }
 

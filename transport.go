@@ -225,6 +225,10 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		return t.notSent(req, err)
 	}
 	res, err := t.HTTPTransport.RoundTrip(out)
+	if r, ok := asRefusal(err); ok {
+		// The body turned out to be too long while it was streamed.
+		return answer(req, r), nil
+	}
 	if res != nil {
 		// No copy that holds credentials leaves this place.
 		res.Request = req
