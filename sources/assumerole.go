@@ -55,16 +55,10 @@ type AssumeRole struct {
 	// may hold placeholders. Default: none.
 	Tags map[string]string `json:"tags,omitempty"`
 
-	roleARN, externalID, sessionName template
-	tags                             []tagTemplate
-	from                             credentials.Source
-	fixed                            atomic.Pointer[credentials.Identity]
-	fixedFrom                        atomic.Pointer[credentials.Identity]
-}
-
-type tagTemplate struct {
-	key   string
-	value template
+	values    roleValues
+	from      credentials.Source
+	fixed     atomic.Pointer[credentials.Identity] // this one, if it does not depend on the request
+	fixedFrom atomic.Pointer[credentials.Identity] // the broker, likewise
 }
 
 const defaultDuration = time.Hour
@@ -93,12 +87,11 @@ func (*AssumeRole) CaddyModule() caddy.ModuleInfo {
 // tag may be given several times, with different keys.
 func (a *AssumeRole) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next()
-	role, err := OneArg(d)
-	if err != nil {
+	var err error
+	if a.RoleARN, err = OneArg(d); err != nil {
 		return err
 	}
-	a.RoleARN = role
-	if err := a.checkFields(); err != nil {
+	if err := a.checkWritten(); err != nil {
 		return d.WrapErr(err)
 	}
 	seen := make(map[string]bool)
@@ -106,35 +99,30 @@ func (a *AssumeRole) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		if err := a.unmarshalOption(d, seen); err != nil {
 			return err
 		}
+		// Here, the error has the option's line. Placeholders are not resolved yet.
+		if err := a.checkWritten(); err != nil {
+			return d.WrapErr(err)
+		}
 	}
 	return nil
 }
 
 func (a *AssumeRole) unmarshalOption(d *caddyfile.Dispenser, seen map[string]bool) error {
-	option := d.Val()
-	if option == "tag" {
-		kv, err := Args(d, 2, 2)
-		if err != nil {
-			return err
-		}
-		if _, ok := a.Tags[kv[0]]; ok {
-			return d.Errf("tag %s is given twice: keep one", kv[0])
-		}
-		if a.Tags == nil {
-			a.Tags = make(map[string]string)
-		}
-		a.Tags[kv[0]] = kv[1]
-		if err := a.checkFields(); err != nil {
-			return d.WrapErr(err)
-		}
-		return nil
-	}
-
-	into := map[string]*string{"from": &a.From, "external_id": &a.ExternalID, "session_name": &a.SessionName, "duration": nil}
-	field, ok := into[option]
-	if !ok {
+	var into *string
+	switch d.Val() {
+	case "tag":
+		return a.unmarshalTag(d)
+	case "from":
+		into = &a.From
+	case "external_id":
+		into = &a.ExternalID
+	case "session_name":
+		into = &a.SessionName
+	case "duration":
+	default:
 		return Unknown(d, "from", "external_id", "session_name", "duration", "tag")
 	}
+	option := d.Val()
 	if err := Once(d, seen); err != nil {
 		return err
 	}
@@ -142,155 +130,86 @@ func (a *AssumeRole) unmarshalOption(d *caddyfile.Dispenser, seen map[string]boo
 	if err != nil {
 		return err
 	}
-	switch {
-	case value == "":
+	if value == "" {
 		return d.Errf("%s is empty: write a value, or leave the option out", option)
-	case field != nil:
-		*field = value
-	default:
-		dur, err := caddy.ParseDuration(value)
-		if err != nil {
-			return d.Errf("duration %q: write 15m to 12h", value)
-		}
-		if err := sts.CheckDuration(dur); err != nil {
-			return d.WrapErr(err)
-		}
-		a.Duration = caddy.Duration(dur)
 	}
-	if err := a.checkFields(); err != nil {
-		return d.WrapErr(err)
-	}
-	return nil
-}
-
-// checkFields checks what is written, and leaves values with placeholders until they are resolved. The
-// Caddyfile, which has the line, and Validate, which has the whole, share it.
-func (a *AssumeRole) checkFields() error {
-	optional := func(value string, check func(string) error) error {
-		if value == "" {
-			return nil
-		}
-		return checkFixed(value, check)
-	}
-	for _, f := range a.IdentityFields() {
-		if err := CheckIdentityPlaceholders(f.Name, f.Value); err != nil {
-			return err
-		}
-	}
-	for _, f := range []struct {
-		name string
-		err  error
-	}{
-		{"role_arn", checkFixed(a.RoleARN, sts.CheckRoleARN)},
-		{"external_id", optional(a.ExternalID, sts.CheckExternalID)},
-		{"session_name", optional(a.SessionName, sts.CheckSessionName)},
-		{"duration", a.checkDuration()},
-		{"tags", a.checkTags()},
-	} {
-		if f.err != nil {
-			return inField(f.name, f.err)
-		}
-	}
-	if HasPlaceholder(a.From) {
-		return fmt.Errorf("from: %q holds a placeholder: write a name", a.From)
-	}
-	return nil
-}
-
-func (a *AssumeRole) checkDuration() error {
-	if a.Duration == 0 {
+	if into != nil {
+		*into = value
 		return nil
 	}
-	return sts.CheckDuration(time.Duration(a.Duration))
+	duration, err := caddy.ParseDuration(value)
+	if err != nil || duration == 0 {
+		return d.Errf("duration %q: write 15m to 12h", value)
+	}
+	a.Duration = caddy.Duration(duration)
+	return nil
 }
 
-func (a *AssumeRole) checkTags() error {
-	var tags []sts.Tag
-	for _, k := range slices.Sorted(maps.Keys(a.Tags)) {
-		v := a.Tags[k]
-		if HasPlaceholder(v) {
-			v = ""
-		}
-		tags = append(tags, sts.Tag{Key: k, Value: v})
+func (a *AssumeRole) unmarshalTag(d *caddyfile.Dispenser) error {
+	tag, err := Args(d, 2, 2)
+	if err != nil {
+		return err
 	}
-	return sts.CheckTags(tags)
+	if _, ok := a.Tags[tag[0]]; ok {
+		return d.Errf("tag %s is given twice: keep one", tag[0])
+	}
+	if a.Tags == nil {
+		a.Tags = make(map[string]string)
+	}
+	a.Tags[tag[0]] = tag[1]
+	return nil
 }
 
 // Provision resolves the placeholders that need no request.
 func (a *AssumeRole) Provision(caddy.Context) error {
-	for _, f := range []struct {
-		name, value string
-		into        *template
-	}{
-		{"role_arn", a.RoleARN, &a.roleARN},
-		{"external_id", a.ExternalID, &a.externalID},
-		{"session_name", a.SessionName, &a.sessionName},
-	} {
-		var err error
-		if *f.into, err = newTemplate(f.value); err != nil {
-			return inField(f.name, err)
-		}
+	var err error
+	if a.values, err = a.roleValues(newTemplate); err != nil {
+		return err
 	}
-	for _, k := range slices.Sorted(maps.Keys(a.Tags)) {
-		v, err := newTemplate(a.Tags[k])
-		if err != nil {
-			return inField("tags."+k, err)
-		}
-		a.tags = append(a.tags, tagTemplate{k, v})
-	}
-	if a.sessionName.empty() {
+	if a.values.sessionName.isEmpty() {
 		host, err := os.Hostname()
 		if err != nil {
-			return inField("session_name", fmt.Errorf("the host's name, which is its default, is not known: %w; write one", err))
+			return inField("session_name", fmt.Errorf("its default is the host's name, which is not known: write one (%w)", err))
 		}
-		a.sessionName = template{parts: []part{{text: sts.SessionName("caddy-" + host), isText: true}}}
+		a.values.sessionName = text(sts.SessionName("caddy-" + host))
 	}
 	return nil
 }
 
 // Validate refuses what AWS would refuse.
 func (a *AssumeRole) Validate() error {
-	if a.RoleARN == "" {
-		return inField("role_arn", errMissing)
-	}
-	if err := a.checkFields(); err != nil {
-		return err
-	}
-	if a.ownPerRequest() {
-		return nil
-	}
-	_, err := a.input(nil)
-	return err
+	return a.check(a.values)
 }
 
-// input resolves everything that goes into the call, and checks it.
-func (a *AssumeRole) input(expand credentials.Expander) (sts.AssumeRoleInput, error) {
-	in := sts.AssumeRoleInput{Duration: defaultDuration}
+// checkWritten is Validate for a Caddyfile that is being read: all placeholders are still open, and
+// options may follow.
+func (a *AssumeRole) checkWritten() error {
+	v, err := a.roleValues(func(value string) (template, error) { return template{parse(value)}, nil })
+	if err != nil {
+		return err
+	}
+	return a.check(v)
+}
+
+// check checks everything that is known without a request.
+func (a *AssumeRole) check(values roleValues) error {
+	for _, f := range a.IdentityFields() {
+		if err := CheckIdentityPlaceholders(f.Name, f.Value); err != nil {
+			return err
+		}
+	}
+	if err := values.check(); err != nil {
+		return err
+	}
 	if a.Duration != 0 {
-		in.Duration = time.Duration(a.Duration)
-	}
-	for _, f := range []struct {
-		name     string
-		template template
-		into     *string
-	}{
-		{"role_arn", a.roleARN, &in.RoleARN},
-		{"external_id", a.externalID, &in.ExternalID},
-		{"session_name", a.sessionName, &in.SessionName},
-	} {
-		var err error
-		if *f.into, err = f.template.resolve(expand); err != nil {
-			return in, inField(f.name, err)
+		if err := sts.CheckDuration(time.Duration(a.Duration)); err != nil {
+			return inField("duration", err)
 		}
 	}
-	for _, t := range a.tags {
-		v, err := t.value.resolve(expand)
-		if err != nil {
-			return in, inField("tags."+t.key, err)
-		}
-		in.Tags = append(in.Tags, sts.Tag{Key: t.key, Value: v})
+	if HasPlaceholder(a.From) {
+		return inField("from", fmt.Errorf("%q holds a placeholder: write a name", a.From))
 	}
-	return in, in.Check()
+	return nil
 }
 
 // FromName implements credentials.Chained.
@@ -318,12 +237,7 @@ func (a *AssumeRole) SetResolver(r credentials.Resolver) error {
 
 // PerRequest implements credentials.Source.
 func (a *AssumeRole) PerRequest() bool {
-	return a.ownPerRequest() || a.from != nil && a.from.PerRequest()
-}
-
-func (a *AssumeRole) ownPerRequest() bool {
-	return a.roleARN.perRequest() || a.externalID.perRequest() || a.sessionName.perRequest() ||
-		slices.ContainsFunc(a.tags, func(t tagTemplate) bool { return t.value.perRequest() })
+	return a.values.perRequest() || a.from != nil && a.from.PerRequest()
 }
 
 // Identity implements credentials.Source.
@@ -331,8 +245,14 @@ func (a *AssumeRole) Identity(expand credentials.Expander) (credentials.Identity
 	if id := a.fixed.Load(); id != nil {
 		return *id, nil
 	}
-	in, err := a.input(expand)
+	in, err := a.values.resolve(expand)
 	if err != nil {
+		return credentials.Identity{}, err
+	}
+	if in.Duration = time.Duration(a.Duration); in.Duration == 0 {
+		in.Duration = defaultDuration
+	}
+	if err := in.Check(); err != nil {
 		return credentials.Identity{}, err
 	}
 	from, err := a.broker(expand)

@@ -18,7 +18,8 @@ func OneArg(d *caddyfile.Dispenser) (string, error) {
 	return args[0], nil
 }
 
-// Args returns the arguments of an option, which must be least to most.
+// Args returns the arguments of an option, which must be least to most. Errors do not repeat them, as
+// they may be secret.
 func Args(d *caddyfile.Dispenser, least, most int) ([]string, error) {
 	option := d.Val()
 	args := d.RemainingArgs()
@@ -29,13 +30,13 @@ func Args(d *caddyfile.Dispenser, least, most int) ([]string, error) {
 	}
 	switch n := len(args); {
 	case most == 0 && n > 0:
-		return nil, d.Errf("%s takes no argument, and %q follows it: remove that", option, args[0])
+		return nil, d.Errf("%s takes no value, and has %d: remove what follows it", option, n)
 	case n < least && least == 1:
 		return nil, d.Errf("%s has no value: write it on the same line", option)
 	case n < least:
 		return nil, d.Errf("%s has %d of %d values: write them on the same line", option, n, least)
 	case n > most:
-		return nil, d.Errf("%s has %q after its last value: remove that, or put a value with spaces in quotes", option, args[most])
+		return nil, d.Errf("%s has %d values, of at most %d: remove the rest, or put a value with spaces in quotes", option, n, most)
 	}
 	return args, nil
 }

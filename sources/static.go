@@ -21,7 +21,7 @@ type Static struct {
 	// when the configuration is loaded.
 	AccessKeyID string `json:"access_key_id,omitempty"`
 
-	// The secret access key. Write a placeholder such as `{env.NAME}` or `{file.PATH}`: a secret
+	// The secret access key. Write a placeholder such as `{env.NAME}` or `{file./PATH}`: a secret
 	// that stands here literally also stands in Caddy's autosaved configuration and in the answers
 	// of its admin endpoint, which a warning says.
 	SecretAccessKey string `json:"secret_access_key,omitempty"`
@@ -127,18 +127,20 @@ func (s *Static) Provision(ctx caddy.Context) error {
 	}
 	if s.SecretAccessKey != "" && !HasPlaceholder(s.SecretAccessKey) {
 		ctx.Logger().Warn("secret_access_key stands literally in the configuration, " +
-			"which Caddy also saves and shows at its admin endpoint: write {env.NAME} or {file.PATH} instead")
+			"which Caddy also saves and shows at its admin endpoint: write {env.NAME} or {file./PATH} instead")
 	}
 	return nil
 }
 
 // Validate refuses an incomplete key.
 func (s *Static) Validate() error {
-	if s.AccessKeyID == "" {
-		return inField("access_key_id", errMissing)
-	}
-	if s.SecretAccessKey == "" {
-		return inField("secret_access_key", errMissing)
+	for _, f := range []struct{ name, value string }{
+		{"access_key_id", s.AccessKeyID},
+		{"secret_access_key", s.SecretAccessKey},
+	} {
+		if f.value == "" {
+			return inField(f.name, errors.New("it is missing: write {env.NAME}, {file./PATH} or the value itself"))
+		}
 	}
 	return nil
 }
