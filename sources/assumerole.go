@@ -10,9 +10,10 @@ import (
 	"sync/atomic"
 	"time"
 
+	"go.uber.org/zap/zapcore"
+
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
-	"go.uber.org/zap/zapcore"
 
 	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/credentials"
 	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/sts"
@@ -312,11 +313,12 @@ func (a *AssumeRole) broker(expand credentials.Expander) (*credentials.Identity,
 
 // IdentityFields implements credentials.Fields.
 func (a *AssumeRole) IdentityFields() []credentials.Field {
-	fields := []credentials.Field{
-		{Name: "role_arn", Value: a.RoleARN},
-		{Name: "external_id", Value: a.ExternalID},
-		{Name: "session_name", Value: a.SessionName},
-	}
+	fields := make([]credentials.Field, 0, 3+len(a.Tags))
+	fields = append(fields,
+		credentials.Field{Name: "role_arn", Value: a.RoleARN},
+		credentials.Field{Name: "external_id", Value: a.ExternalID},
+		credentials.Field{Name: "session_name", Value: a.SessionName},
+	)
 	for _, k := range slices.Sorted(maps.Keys(a.Tags)) {
 		fields = append(fields, credentials.Field{Name: "tags." + k, Value: a.Tags[k]})
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -87,9 +88,7 @@ func mustResolve(t testing.TB, config string, named resolver) credentials.Source
 	t.Helper()
 	s := mustLoad(t, config)
 	r := resolver{"default": new(Default), "env": new(Env)}
-	for name, source := range named {
-		r[name] = source
-	}
+	maps.Copy(r, named)
 	if c, ok := s.(credentials.Chained); ok {
 		if err := c.SetResolver(r); err != nil {
 			t.Fatal(err)

@@ -1,6 +1,7 @@
 package sources
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
@@ -23,10 +24,8 @@ func OneArg(d *caddyfile.Dispenser) (string, error) {
 func Args(d *caddyfile.Dispenser, least, most int) ([]string, error) {
 	option := d.Val()
 	args := d.RemainingArgs()
-	for _, a := range args {
-		if a == ";" {
-			return nil, semicolon(d)
-		}
+	if slices.Contains(args, ";") {
+		return nil, semicolon(d)
 	}
 	switch n := len(args); {
 	case most == 0 && n > 0:

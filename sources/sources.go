@@ -27,9 +27,10 @@ func init() {
 
 // Names returns the names of all sources, sorted.
 func Names() []string {
-	var names []string
-	for _, m := range caddy.GetModules(Namespace) {
-		names = append(names, m.ID.Name())
+	modules := caddy.GetModules(Namespace)
+	names := make([]string, len(modules))
+	for i, m := range modules {
+		names[i] = m.ID.Name()
 	}
 	slices.Sort(names)
 	return names

@@ -100,7 +100,7 @@ func NewClient(cfg Config) *Client {
 }
 
 // AssumeRole assumes a role with the credentials of a broker. It returns the session's credentials
-// and when they expire. Input that AWS would refuse is refused before the call. What STS answers is
+// and when they expire by this machine's clock. Input that AWS would refuse is refused before the call. What STS answers is
 // an *Error.
 func (c *Client) AssumeRole(ctx context.Context, from sigv4.Credentials, in AssumeRoleInput) (sigv4.Credentials, time.Time, error) {
 	var none sigv4.Credentials
@@ -135,7 +135,17 @@ func (c *Client) AssumeRole(ctx context.Context, from sigv4.Credentials, in Assu
 		AccessKeyID:     *got.AccessKeyId,
 		SecretAccessKey: *got.SecretAccessKey,
 		SessionToken:    *got.SessionToken,
-	}, *got.Expiration, nil
+	}, earlier(*got.Expiration, time.Now().Add(in.Duration)), nil
+}
+
+// earlier returns the earlier of two times. A session does not last longer than was asked for, so if
+// AWS's time for its end is later than that, this machine's clock is slow, and would have dead
+// credentials served.
+func earlier(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
 }
 
 // call returns the input as the SDK wants it.

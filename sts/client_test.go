@@ -96,6 +96,16 @@ func TestAssumeRole(t *testing.T) {
 	}
 }
 
+func TestSlowClockDoesNotProlongASession(t *testing.T) {
+	server := ststest.New(t, brokerKey)
+	server.Answer(func(ststest.Call) ststest.Answer { return ststest.Answer{Life: 6 * time.Hour} })
+	cleanEnvironment(t, server.URL)
+	_, expires, err := NewClient(Config{}).AssumeRole(context.Background(), broker, input("Proxy"))
+	if d := time.Until(expires); err != nil || d > time.Hour || d < 59*time.Minute {
+		t.Errorf("expires in %v (%v), want the hour that was asked for", d, err)
+	}
+}
+
 func TestChainedRoleIsAssumedWithTheBrokersToken(t *testing.T) {
 	server := ststest.New(t, brokerKey)
 	cleanEnvironment(t, server.URL)

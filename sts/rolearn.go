@@ -134,9 +134,9 @@ func defaultRegion(partition string) string {
 func isPartition(id string) bool { return defaultRegion(id) != "" }
 
 func partitionIDs() string {
-	var ids []string
-	for _, p := range partitions {
-		ids = append(ids, p.ID)
+	ids := make([]string, len(partitions))
+	for i, p := range partitions {
+		ids[i] = p.ID
 	}
 	return strings.Join(ids, ", ")
 }

@@ -132,7 +132,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	case a.Body != "":
 		w.Header().Set("Content-Type", "text/xml")
 		w.WriteHeader(max(a.Status, http.StatusOK))
-		io.WriteString(w, a.Body)
+		_, _ = io.WriteString(w, a.Body)
 	case a.Status != 0:
 		fail(w, a.Status, a.Code, a.Message)
 	default:
