@@ -11,7 +11,6 @@ import (
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
-	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/endpoint"
 	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/payload"
 	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/sigv4"
 )
@@ -52,7 +51,7 @@ func bodyOf(ctx context.Context) *clientBody {
 
 // cover decides how the body of out is covered, makes it so, and returns the
 // payload hash that is to be signed. out must be the caller's own copy.
-func (b *clientBody) cover(out *http.Request, mode payload.Mode, rule endpoint.PayloadRule, tls bool, limit int64) (string, error) {
+func (b *clientBody) cover(out *http.Request, mode payload.Mode, rule sigv4.PayloadRule, tls bool, limit int64) (string, error) {
 	hasBody := out.Body != nil && out.Body != http.NoBody
 	length := out.ContentLength
 	switch {
@@ -80,7 +79,7 @@ func (b *clientBody) cover(out *http.Request, mode payload.Mode, rule endpoint.P
 			out.Body.Close()
 		}
 		b.send(out, nil)
-		if rule == endpoint.PayloadUnsigned {
+		if rule == sigv4.PayloadUnsigned {
 			return sigv4.UnsignedPayload, nil
 		}
 		return sigv4.EmptyPayloadHash, nil

@@ -13,7 +13,6 @@ import (
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
-	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/endpoint"
 	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/payload"
 	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/sigv4"
 )
@@ -33,7 +32,7 @@ func TestAHeldBodyIsSentWholeAtEveryAttempt(t *testing.T) {
 	var b clientBody
 	for i := range 3 {
 		out := attempt(client, -1)
-		hash, err := b.cover(out, payload.Auto, endpoint.PayloadHash, false, 0)
+		hash, err := b.cover(out, payload.Auto, sigv4.PayloadHash, false, 0)
 		if err != nil {
 			t.Fatalf("attempt %d: %v", i, err)
 		}
@@ -58,7 +57,7 @@ func TestAStreamedBodyIsNotSentTwice(t *testing.T) {
 	var b clientBody
 	cover := func() (*http.Request, error) {
 		out := attempt(client, 2<<20)
-		hash, err := b.cover(out, payload.Auto, endpoint.PayloadHashOrUnsigned, true, 0)
+		hash, err := b.cover(out, payload.Auto, sigv4.PayloadHashOrUnsigned, true, 0)
 		if err == nil && hash != sigv4.UnsignedPayload {
 			t.Errorf("hash %s, want %s", hash, sigv4.UnsignedPayload)
 		}
@@ -96,7 +95,7 @@ func TestCoverRefuses(t *testing.T) {
 		"a body longer than it claims": {"longer than that", 10, 0, 400},
 	} {
 		var b clientBody
-		_, err := b.cover(attempt(io.NopCloser(strings.NewReader(tc.body)), tc.length), payload.Auto, endpoint.PayloadHash, false, tc.limit)
+		_, err := b.cover(attempt(io.NopCloser(strings.NewReader(tc.body)), tc.length), payload.Auto, sigv4.PayloadHash, false, tc.limit)
 		if r, ok := asRefusal(err); !ok || r.status != tc.status {
 			t.Errorf("%s: got %v, want a refusal with %d", name, err, tc.status)
 		}
@@ -104,7 +103,7 @@ func TestCoverRefuses(t *testing.T) {
 	var b clientBody
 	out := attempt(io.NopCloser(strings.NewReader("x")), -1)
 	out.Trailer = http.Header{"X-Sum": nil}
-	_, err := b.cover(out, payload.Auto, endpoint.PayloadHash, false, 0)
+	_, err := b.cover(out, payload.Auto, sigv4.PayloadHash, false, 0)
 	if r, ok := asRefusal(err); !ok || r.status != http.StatusBadRequest {
 		t.Errorf("trailers: got %v, want a refusal with 400", err)
 	}
@@ -113,7 +112,7 @@ func TestCoverRefuses(t *testing.T) {
 func TestAStreamEndsAtTheLimit(t *testing.T) {
 	var b clientBody
 	out := attempt(io.NopCloser(strings.NewReader(strings.Repeat("x", 100))), -1)
-	if _, err := b.cover(out, payload.Auto, endpoint.PayloadUnsigned, true, 50); err != nil {
+	if _, err := b.cover(out, payload.Auto, sigv4.PayloadUnsigned, true, 50); err != nil {
 		t.Fatal(err)
 	}
 	_, err := io.ReadAll(out.Body)
@@ -124,9 +123,9 @@ func TestAStreamEndsAtTheLimit(t *testing.T) {
 
 func TestEmptyBodies(t *testing.T) {
 	for name, body := range map[string]io.ReadCloser{"nil": nil, "NoBody": http.NoBody, "empty": io.NopCloser(strings.NewReader(""))} {
-		for rule, want := range map[endpoint.PayloadRule]string{
-			endpoint.PayloadHash:           sigv4.EmptyPayloadHash,
-			endpoint.PayloadHashOrUnsigned: sigv4.EmptyPayloadHash,
+		for rule, want := range map[sigv4.PayloadRule]string{
+			sigv4.PayloadHash:           sigv4.EmptyPayloadHash,
+			sigv4.PayloadHashOrUnsigned: sigv4.EmptyPayloadHash,
 		} {
 			var b clientBody
 			length := int64(0)
@@ -141,7 +140,7 @@ func TestEmptyBodies(t *testing.T) {
 		}
 	}
 	var b clientBody
-	if got, err := b.cover(attempt(nil, 0), payload.Auto, endpoint.PayloadUnsigned, true, 0); err != nil || got != sigv4.UnsignedPayload {
+	if got, err := b.cover(attempt(nil, 0), payload.Auto, sigv4.PayloadUnsigned, true, 0); err != nil || got != sigv4.UnsignedPayload {
 		t.Errorf("a service that takes only UNSIGNED-PAYLOAD: got %s, %v", got, err)
 	}
 }

@@ -12,7 +12,6 @@ import (
 	"golang.org/x/net/http/httpguts"
 
 	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/credentials"
-	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/endpoint"
 	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/payload"
 	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/sigv4"
 )
@@ -231,8 +230,8 @@ func (h *Handler) destination(p *plan) (d handlerDestination, known bool, err er
 		d.service, d.region = p.service, p.region
 		// Only what a hash is certain for can be read before the scheme of the
 		// upstream is known.
-		d.payload = endpoint.PayloadRuleFor(p.service)
-		hashed := d.payload == endpoint.PayloadHash || d.payload == endpoint.PayloadHashHeader
+		d.payload = sigv4.PayloadRuleFor(p.service)
+		hashed := d.payload == sigv4.PayloadHash || d.payload == sigv4.PayloadHashHeader
 		return d, hashed && h.Payload != payload.Unsigned, nil
 	}
 	return d, false, nil

@@ -98,7 +98,7 @@ func headerRules(names []string) (*sigv4.HeaderRules, error) {
 type destination struct {
 	host, service, region string
 	path                  sigv4.PathRule
-	payload               endpoint.PayloadRule
+	payload               sigv4.PayloadRule
 }
 
 // locate completes what is configured with what the host tells. The allow-lists
@@ -128,7 +128,7 @@ func (s *Signing) locate(host, service, region string) (destination, error) {
 		return d, err
 	}
 	d.path = sigv4.PathRuleFor(d.service)
-	d.payload = endpoint.PayloadRuleFor(d.service)
+	d.payload = sigv4.PayloadRuleFor(d.service)
 	return d, nil
 }
 
@@ -156,7 +156,7 @@ func (s *Signing) sign(out *http.Request, target sigv4.Target, d destination, cr
 		Header:        out.Header,
 		Rules:         rules,
 		PayloadHash:   hash,
-		PayloadHeader: d.payload != endpoint.PayloadHash || hash == sigv4.UnsignedPayload,
+		PayloadHeader: d.payload != sigv4.PayloadHash || hash == sigv4.UnsignedPayload,
 		Service:       d.service,
 		Region:        d.region,
 		Time:          time.Now(),

@@ -41,7 +41,7 @@ type Endpoint struct {
 	// PathRule says how the path is encoded in the canonical request.
 	PathRule sigv4.PathRule `json:"path_rule"`
 	// PayloadRule says how the body is covered by the signature.
-	PayloadRule PayloadRule `json:"payload_rule"`
+	PayloadRule sigv4.PayloadRule `json:"payload_rule"`
 	// Reason says which way it was decided: "table: …" or "rule: …".
 	Reason string `json:"reason"`
 }

@@ -179,7 +179,7 @@ func (n name) answer(e entry, region string) (Endpoint, *Error) {
 		Partition:   partition,
 		Algorithm:   algorithm,
 		PathRule:    sigv4.PathRuleFor(e.service),
-		PayloadRule: PayloadRuleFor(e.service),
+		PayloadRule: sigv4.PayloadRuleFor(e.service),
 		Reason:      e.reason,
 	}, nil
 }

@@ -3,6 +3,8 @@ package endpoint
 import (
 	"strings"
 	"testing"
+
+	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/sigv4"
 )
 
 // The forms of https://docs.aws.amazon.com/general/latest/gr/s3.html and
@@ -86,31 +88,31 @@ func TestS3HostForms(t *testing.T) {
 }
 
 func TestS3FamilyRules(t *testing.T) {
-	for host, payload := range map[string]PayloadRule{
-		"photos.s3.eu-west-1.amazonaws.com":                                    PayloadHashOrUnsigned,
-		"logs--use1-az4--x-s3.s3express-use1-az4.us-east-1.amazonaws.com":      PayloadHashOrUnsigned,
-		"olap-210987654321.s3-object-lambda.eu-west-1.amazonaws.com":           PayloadHashOrUnsigned,
-		"ap-210987654321.op-0a1b2c3d.s3-outposts.eu-west-1.amazonaws.com":      PayloadHashOrUnsigned,
-		"a1b2c3d4e5f6g.mrap.accesspoint.s3-global.amazonaws.com":               PayloadHashOrUnsigned,
-		"210987654321.s3-control.eu-west-1.amazonaws.com":                      PayloadHashOrUnsigned,
-		"a1b2c3d4e5f6g7h8i9j0.eu-west-1.aoss.amazonaws.com":                    PayloadHashOrUnsigned,
-		"glacier.eu-west-1.amazonaws.com":                                      PayloadHashHeader,
-		"orders-0a1b2c.7d67968.vpc-lattice-svcs.eu-west-1.on.aws":              PayloadUnsigned,
-		"dynamodb.eu-west-1.amazonaws.com":                                     PayloadHash,
-		"search-products-abc.eu-west-1.es.amazonaws.com":                       PayloadHash,
-		"abcdefghijklmnopqrstuvwxyz012345.lambda-url.eu-west-1.on.aws":         PayloadHash,
-		"a1b2c3d4e5.execute-api.eu-west-1.amazonaws.com":                       PayloadHash,
-		"vpce-0a1b2c3d-4e5f6a7b.s3.eu-west-1.vpce.amazonaws.com":               PayloadHashOrUnsigned,
-		"bucket.s3.dualstack.us-gov-east-1.amazonaws.com":                      PayloadHashOrUnsigned,
-		"s3tables.eu-west-1.amazonaws.com":                                     PayloadHash,
-		"bedrock-runtime.eu-west-1.amazonaws.com":                              PayloadHash,
-		"vpc-lattice.eu-west-1.amazonaws.com":                                  PayloadHash,
-		"graph.cluster-abc.eu-west-1.neptune.amazonaws.com:8182":               PayloadHash,
-		"search-products-abcdefghijklm.aos.eu-west-1.on.aws":                   PayloadHash,
-		"g-a1b2c3d4e5.eu-west-1.neptune-graph.amazonaws.com":                   PayloadHash,
-		"a1b2c3d4e5f6g7-ats.iot.eu-west-1.amazonaws.com":                       PayloadHash,
-		"210987654321.cloudfront-kvs.global.api.aws":                           PayloadHash,
-		"logs--use1-az4--x-s3.s3express-fips-use1-az4.us-east-1.amazonaws.com": PayloadHashOrUnsigned,
+	for host, payload := range map[string]sigv4.PayloadRule{
+		"photos.s3.eu-west-1.amazonaws.com":                                    sigv4.PayloadHashOrUnsigned,
+		"logs--use1-az4--x-s3.s3express-use1-az4.us-east-1.amazonaws.com":      sigv4.PayloadHashOrUnsigned,
+		"olap-210987654321.s3-object-lambda.eu-west-1.amazonaws.com":           sigv4.PayloadHashOrUnsigned,
+		"ap-210987654321.op-0a1b2c3d.s3-outposts.eu-west-1.amazonaws.com":      sigv4.PayloadHashOrUnsigned,
+		"a1b2c3d4e5f6g.mrap.accesspoint.s3-global.amazonaws.com":               sigv4.PayloadHashOrUnsigned,
+		"210987654321.s3-control.eu-west-1.amazonaws.com":                      sigv4.PayloadHashOrUnsigned,
+		"a1b2c3d4e5f6g7h8i9j0.eu-west-1.aoss.amazonaws.com":                    sigv4.PayloadHashOrUnsigned,
+		"glacier.eu-west-1.amazonaws.com":                                      sigv4.PayloadHashHeader,
+		"orders-0a1b2c.7d67968.vpc-lattice-svcs.eu-west-1.on.aws":              sigv4.PayloadUnsigned,
+		"dynamodb.eu-west-1.amazonaws.com":                                     sigv4.PayloadHash,
+		"search-products-abc.eu-west-1.es.amazonaws.com":                       sigv4.PayloadHash,
+		"abcdefghijklmnopqrstuvwxyz012345.lambda-url.eu-west-1.on.aws":         sigv4.PayloadHash,
+		"a1b2c3d4e5.execute-api.eu-west-1.amazonaws.com":                       sigv4.PayloadHash,
+		"vpce-0a1b2c3d-4e5f6a7b.s3.eu-west-1.vpce.amazonaws.com":               sigv4.PayloadHashOrUnsigned,
+		"bucket.s3.dualstack.us-gov-east-1.amazonaws.com":                      sigv4.PayloadHashOrUnsigned,
+		"s3tables.eu-west-1.amazonaws.com":                                     sigv4.PayloadHash,
+		"bedrock-runtime.eu-west-1.amazonaws.com":                              sigv4.PayloadHash,
+		"vpc-lattice.eu-west-1.amazonaws.com":                                  sigv4.PayloadHash,
+		"graph.cluster-abc.eu-west-1.neptune.amazonaws.com:8182":               sigv4.PayloadHash,
+		"search-products-abcdefghijklm.aos.eu-west-1.on.aws":                   sigv4.PayloadHash,
+		"g-a1b2c3d4e5.eu-west-1.neptune-graph.amazonaws.com":                   sigv4.PayloadHash,
+		"a1b2c3d4e5f6g7-ats.iot.eu-west-1.amazonaws.com":                       sigv4.PayloadHash,
+		"210987654321.cloudfront-kvs.global.api.aws":                           sigv4.PayloadHash,
+		"logs--use1-az4--x-s3.s3express-fips-use1-az4.us-east-1.amazonaws.com": sigv4.PayloadHashOrUnsigned,
 	} {
 		got, err := Parse(host)
 		if err != nil || got.PayloadRule != payload {
@@ -118,7 +120,7 @@ func TestS3FamilyRules(t *testing.T) {
 		}
 		// The canonical path of the S3 family is encoded once, and nothing
 		// else's: not OpenSearch Serverless, which shares its payload rule.
-		single := payload == PayloadHashOrUnsigned && got.Service != "aoss"
+		single := payload == sigv4.PayloadHashOrUnsigned && got.Service != "aoss"
 		if (got.PathRule == "single") != single {
 			t.Errorf("Parse(%q).PathRule = %q", host, got.PathRule)
 		}

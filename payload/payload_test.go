@@ -11,7 +11,7 @@ import (
 	"testing"
 	"testing/iotest"
 
-	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/endpoint"
+	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/sigv4"
 )
 
 func TestDecide(t *testing.T) {
@@ -21,32 +21,32 @@ func TestDecide(t *testing.T) {
 		want   Plan
 		status int
 	}{
-		{Question{Rule: endpoint.PayloadHash}, Empty, 0},
-		{Question{Rule: endpoint.PayloadHash, HasBody: true, Length: 0}, Empty, 0},
-		{Question{Rule: endpoint.PayloadHash, HasBody: true, Length: 5}, Hash, 0},
-		{Question{Rule: endpoint.PayloadHash, HasBody: true, Length: -1}, Hash, 0},
-		{Question{Rule: endpoint.PayloadHash, TLS: true, HasBody: true, Length: 5 * mib}, Hash, 0},
-		{Question{Rule: endpoint.PayloadHash, HasBody: true, Length: DefaultLimit}, Hash, 0},
-		{Question{Rule: endpoint.PayloadHash, HasBody: true, Length: DefaultLimit + 1}, 0, 413},
-		{Question{Rule: endpoint.PayloadHash, HasBody: true, Length: 11, Limit: 10}, 0, 413},
-		{Question{Rule: endpoint.PayloadHash, HasBody: true, Length: DefaultLimit + 1, Limit: 2 * DefaultLimit}, Hash, 0},
+		{Question{Rule: sigv4.PayloadHash}, Empty, 0},
+		{Question{Rule: sigv4.PayloadHash, HasBody: true, Length: 0}, Empty, 0},
+		{Question{Rule: sigv4.PayloadHash, HasBody: true, Length: 5}, Hash, 0},
+		{Question{Rule: sigv4.PayloadHash, HasBody: true, Length: -1}, Hash, 0},
+		{Question{Rule: sigv4.PayloadHash, TLS: true, HasBody: true, Length: 5 * mib}, Hash, 0},
+		{Question{Rule: sigv4.PayloadHash, HasBody: true, Length: DefaultLimit}, Hash, 0},
+		{Question{Rule: sigv4.PayloadHash, HasBody: true, Length: DefaultLimit + 1}, 0, 413},
+		{Question{Rule: sigv4.PayloadHash, HasBody: true, Length: 11, Limit: 10}, 0, 413},
+		{Question{Rule: sigv4.PayloadHash, HasBody: true, Length: DefaultLimit + 1, Limit: 2 * DefaultLimit}, Hash, 0},
 		// S3 and the like: a hash for what is small, unsigned over TLS only.
-		{Question{Rule: endpoint.PayloadHashOrUnsigned, TLS: true, HasBody: true, Length: mib}, Hash, 0},
-		{Question{Rule: endpoint.PayloadHashOrUnsigned, TLS: true, HasBody: true, Length: mib + 1}, Stream, 0},
-		{Question{Rule: endpoint.PayloadHashOrUnsigned, TLS: true, HasBody: true, Length: 5 << 40}, Stream, 0},
-		{Question{Rule: endpoint.PayloadHashOrUnsigned, TLS: true, HasBody: true, Length: -1}, Hash, 0},
-		{Question{Rule: endpoint.PayloadHashOrUnsigned, HasBody: true, Length: mib + 1}, Hash, 0},
-		{Question{Rule: endpoint.PayloadHashOrUnsigned, HasBody: true, Length: DefaultLimit + 1}, 0, 413},
-		{Question{Rule: endpoint.PayloadHashOrUnsigned, TLS: true, HasBody: true, Length: 20 * mib, Limit: 10 * mib}, 0, 413},
-		{Question{Mode: Auto, Rule: endpoint.PayloadHashOrUnsigned, TLS: true, HasBody: true, Length: 20 * mib}, Stream, 0},
-		{Question{Mode: Signed, Rule: endpoint.PayloadHashOrUnsigned, TLS: true, HasBody: true, Length: 20 * mib}, Hash, 0},
-		{Question{Mode: Unsigned, Rule: endpoint.PayloadHashOrUnsigned, TLS: true, HasBody: true, Length: 20}, Stream, 0},
-		{Question{Mode: Unsigned, Rule: endpoint.PayloadHashOrUnsigned, TLS: true, HasBody: true, Length: -1}, Hold, 0},
-		{Question{Mode: Unsigned, Rule: endpoint.PayloadHashOrUnsigned, HasBody: true, Length: 20}, 0, 500},
+		{Question{Rule: sigv4.PayloadHashOrUnsigned, TLS: true, HasBody: true, Length: mib}, Hash, 0},
+		{Question{Rule: sigv4.PayloadHashOrUnsigned, TLS: true, HasBody: true, Length: mib + 1}, Stream, 0},
+		{Question{Rule: sigv4.PayloadHashOrUnsigned, TLS: true, HasBody: true, Length: 5 << 40}, Stream, 0},
+		{Question{Rule: sigv4.PayloadHashOrUnsigned, TLS: true, HasBody: true, Length: -1}, Hash, 0},
+		{Question{Rule: sigv4.PayloadHashOrUnsigned, HasBody: true, Length: mib + 1}, Hash, 0},
+		{Question{Rule: sigv4.PayloadHashOrUnsigned, HasBody: true, Length: DefaultLimit + 1}, 0, 413},
+		{Question{Rule: sigv4.PayloadHashOrUnsigned, TLS: true, HasBody: true, Length: 20 * mib, Limit: 10 * mib}, 0, 413},
+		{Question{Mode: Auto, Rule: sigv4.PayloadHashOrUnsigned, TLS: true, HasBody: true, Length: 20 * mib}, Stream, 0},
+		{Question{Mode: Signed, Rule: sigv4.PayloadHashOrUnsigned, TLS: true, HasBody: true, Length: 20 * mib}, Hash, 0},
+		{Question{Mode: Unsigned, Rule: sigv4.PayloadHashOrUnsigned, TLS: true, HasBody: true, Length: 20}, Stream, 0},
+		{Question{Mode: Unsigned, Rule: sigv4.PayloadHashOrUnsigned, TLS: true, HasBody: true, Length: -1}, Hold, 0},
+		{Question{Mode: Unsigned, Rule: sigv4.PayloadHashOrUnsigned, HasBody: true, Length: 20}, 0, 500},
 		// VPC Lattice takes nothing else.
-		{Question{Rule: endpoint.PayloadUnsigned, HasBody: true, Length: 20}, Stream, 0},
-		{Question{Rule: endpoint.PayloadUnsigned, TLS: true, HasBody: true, Length: -1}, Stream, 0},
-		{Question{Mode: Signed, Rule: endpoint.PayloadUnsigned, TLS: true, HasBody: true, Length: 20}, 0, 500},
+		{Question{Rule: sigv4.PayloadUnsigned, HasBody: true, Length: 20}, Stream, 0},
+		{Question{Rule: sigv4.PayloadUnsigned, TLS: true, HasBody: true, Length: -1}, Stream, 0},
+		{Question{Mode: Signed, Rule: sigv4.PayloadUnsigned, TLS: true, HasBody: true, Length: 20}, 0, 500},
 	} {
 		got, err := tc.q.Decide()
 		var perr *Error

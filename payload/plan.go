@@ -5,7 +5,7 @@ package payload
 import (
 	"fmt"
 
-	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/endpoint"
+	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/sigv4"
 )
 
 // Mode is what the operator asked for with the `payload` option.
@@ -43,7 +43,7 @@ func CheckMode(m Mode) error {
 // CheckService reports a mode that the service can't take, as far as it is
 // known before any request. An empty service is not known yet.
 func CheckService(m Mode, service string) error {
-	if m == Signed && service != "" && endpoint.PayloadRuleFor(service) == endpoint.PayloadUnsigned {
+	if m == Signed && service != "" && sigv4.PayloadRuleFor(service) == sigv4.PayloadUnsigned {
 		return fmt.Errorf("service %s takes only UNSIGNED-PAYLOAD: write `payload unsigned`, or leave the option out", service)
 	}
 	return nil
@@ -67,7 +67,7 @@ const (
 // Question is what a decision depends on.
 type Question struct {
 	Mode Mode
-	Rule endpoint.PayloadRule
+	Rule sigv4.PayloadRule
 	// TLS is whether the upstream is dialled with TLS.
 	TLS bool
 	// HasBody is false if the request certainly has no body.
@@ -101,7 +101,7 @@ func (q Question) Decide() (Plan, error) {
 	}
 	unsigned := false
 	switch {
-	case q.Rule == endpoint.PayloadUnsigned:
+	case q.Rule == sigv4.PayloadUnsigned:
 		if q.Mode == Signed {
 			return 0, &Error{Status: 500, Problem: "this service takes only UNSIGNED-PAYLOAD: write `payload unsigned`, or leave the option out"}
 		}
@@ -114,7 +114,7 @@ func (q Question) Decide() (Plan, error) {
 		unsigned = true
 	case q.Mode == Signed:
 	default:
-		unsigned = q.Rule == endpoint.PayloadHashOrUnsigned && q.TLS && q.Length > autoMemory
+		unsigned = q.Rule == sigv4.PayloadHashOrUnsigned && q.TLS && q.Length > autoMemory
 	}
 	if unsigned && q.Length > 0 {
 		return Stream, nil

@@ -1,4 +1,4 @@
-package endpoint
+package sigv4
 
 // PayloadRule says how a service wants the body covered by the signature.
 type PayloadRule string
