@@ -125,7 +125,7 @@ func (a *SignatureAuth) Authenticate(w http.ResponseWriter, r *http.Request) (ca
 		if c := a.logger.Check(zapcore.InfoLevel, "request not authenticated"); c != nil {
 			c.Write(zap.Error(err))
 		}
-		w.Header().Set("WWW-Authenticate", "AWS4-HMAC-SHA256")
+		w.Header().Set("Www-Authenticate", "AWS4-HMAC-SHA256")
 		return caddyauth.User{}, false, nil
 	}
 	return caddyauth.User{

@@ -79,10 +79,7 @@ func (b *clientBody) cover(out *http.Request, mode payload.Mode, rule sigv4.Payl
 			out.Body.Close()
 		}
 		b.send(out, nil)
-		if rule == sigv4.PayloadUnsigned {
-			return sigv4.UnsignedPayload, nil
-		}
-		return sigv4.EmptyPayloadHash, nil
+		return emptyHash(rule), nil
 	case payload.Stream:
 		if held {
 			b.send(out, b.held)
@@ -90,20 +87,29 @@ func (b *clientBody) cover(out *http.Request, mode payload.Mode, rule sigv4.Payl
 			b.stream(out, limit)
 		}
 		return sigv4.UnsignedPayload, nil
-	}
-	if !held {
-		if err := b.hold(out, length, q.HoldLimit()); err != nil {
-			return "", err
+	default:
+		if !held {
+			if err := b.hold(out, length, q.HoldLimit()); err != nil {
+				return "", err
+			}
 		}
+		b.send(out, b.held)
+		if plan == payload.Hold {
+			return sigv4.UnsignedPayload, nil
+		}
+		if b.hash == "" {
+			b.hash = sigv4.HashPayload(b.held)
+		}
+		return b.hash, nil
 	}
-	b.send(out, b.held)
-	if plan == payload.Hold {
-		return sigv4.UnsignedPayload, nil
+}
+
+// emptyHash is the payload hash of a request without a body.
+func emptyHash(rule sigv4.PayloadRule) string {
+	if rule == sigv4.PayloadUnsigned {
+		return sigv4.UnsignedPayload
 	}
-	if b.hash == "" {
-		b.hash = sigv4.HashPayload(b.held)
-	}
-	return b.hash, nil
+	return sigv4.EmptyPayloadHash
 }
 
 // hold reads the body into memory.

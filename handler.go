@@ -147,7 +147,7 @@ func (h *Handler) prepare(r *http.Request, repl *caddy.Replacer) (*plan, *http.R
 	out := ownCopy(r)
 	removeConnectionHeaders(out.Header)
 	upgrade := isExtendedConnect(r)
-	hash := sigv4.EmptyPayloadHash
+	hash := emptyHash(dest.payload)
 	if known && !upgrade {
 		if hash, err = p.body.cover(out, h.Payload, dest.payload, dest.tls, h.BodyLimit); err != nil {
 			return nil, nil, err

@@ -177,7 +177,7 @@ func TestClientsCannotMakeAnUpstreamUnhealthy(t *testing.T) {
 			}
 			s.get("/", "X-Region: eu/west/1").expect(t, 403)
 			s.get("/").expect(t, 403)
-			s.exchange(requestText("PUT", "/", s.addr(), "", here, "Transfer-Encoding: chunked", "Trailer: X-T") +
+			s.exchange(requestText("PUT", "/", s.addr(), "", here, "Transfer-Encoding: chunked", "Trailer: X-T")+
 				"1\r\nx\r\n0\r\nX-T: t\r\n\r\n").expect(t, 400)
 			up.nothing()
 			s.get("/good", here).expect(t, 200)

@@ -66,7 +66,11 @@ func (s *server) h2WebSocket(target, text string) {
 	var block bytes.Buffer
 	encoder := hpack.NewEncoder(&block)
 	for _, f := range [][2]string{
-		{":method", "CONNECT"}, {":protocol", "websocket"}, {":scheme", "https"}, {":path", target}, {":authority", "localhost"},
+		{":method", "CONNECT"},
+		{":protocol", "websocket"},
+		{":scheme", "https"},
+		{":path", target},
+		{":authority", "localhost"},
 		{"sec-websocket-version", "13"},
 	} {
 		encoder.WriteField(hpack.HeaderField{Name: f[0], Value: f[1]})

@@ -74,8 +74,7 @@ func readKnown(body io.Reader, length int64) ([]byte, error) {
 }
 
 func readError(err error) error {
-	var tooBig *http.MaxBytesError
-	if errors.As(err, &tooBig) {
+	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
 		return &Error{Status: http.StatusRequestEntityTooLarge, Problem: "reading the request body", Cause: err}
 	}
 	return &Error{Status: http.StatusBadRequest, Problem: "reading the request body", Cause: err}

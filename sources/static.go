@@ -5,10 +5,9 @@ import (
 	"errors"
 	"time"
 
-	"go.uber.org/zap/zapcore"
-
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"go.uber.org/zap/zapcore"
 
 	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/credentials"
 	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/sigv4"

@@ -88,7 +88,7 @@ func canonicalPaths(service, path string) ([]string, error) {
 // normalise removes empty, "." and ".." segments.
 func normalise(path string) string {
 	var kept []string
-	for _, segment := range strings.Split(path, "/") {
+	for segment := range strings.SplitSeq(path, "/") {
 		switch segment {
 		case "", ".":
 		case "..":
@@ -111,7 +111,7 @@ func canonicalQuery(query string) (string, error) {
 	}
 	type parameter struct{ key, value string }
 	var parameters []parameter
-	for _, text := range strings.Split(query, "&") {
+	for text := range strings.SplitSeq(query, "&") {
 		key, value, _ := strings.Cut(text, "=")
 		key, err := decode(key)
 		if err != nil {
@@ -144,7 +144,7 @@ var authParameters = []string{
 
 // checkNoAuthQuery refuses a second signature in the query.
 func checkNoAuthQuery(query string) error {
-	for _, text := range strings.Split(query, "&") {
+	for text := range strings.SplitSeq(query, "&") {
 		name, _, _ := strings.Cut(text, "=")
 		decoded, err := decode(name)
 		if err != nil {
@@ -159,12 +159,11 @@ func checkNoAuthQuery(query string) error {
 
 // canonicalHeader returns the line of one signed header.
 func canonicalHeader(r *Request, name string) string {
-	var values []string
-	for _, v := range r.Values(name) {
-		for strings.Contains(v, "  ") {
-			v = strings.ReplaceAll(v, "  ", " ")
+	values := slices.Clone(r.Values(name))
+	for i := range values {
+		for strings.Contains(values[i], "  ") {
+			values[i] = strings.ReplaceAll(values[i], "  ", " ")
 		}
-		values = append(values, v)
 	}
-	return name + ":" + strings.Join(values, ",") + "\n"
+	return name + ":" + strings.Join(values, ",")
 }

@@ -77,7 +77,7 @@ func ReadHead(br *bufio.Reader) (*Request, error) {
 	left := maxHead
 	line, err := readLine(br, &left)
 	switch {
-	case err == io.EOF && line == "":
+	case errors.Is(err, io.EOF) && line == "":
 		return nil, ErrNoRequest
 	case err != nil:
 		return nil, fmt.Errorf("request line: %w", err)

@@ -150,7 +150,7 @@ func (s *Server) serve(c net.Conn, number int) {
 		}
 		if err != nil {
 			s.keepBroken(err)
-			send(c, Response{Status: 400, Body: err.Error()})
+			_ = send(c, Response{Status: 400, Body: err.Error()})
 			return
 		}
 		r.TLS, r.Connection = s.tls, number

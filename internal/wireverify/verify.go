@@ -224,22 +224,22 @@ func clip(s string) string { return s[:min(len(s), 60)] }
 
 // check recomputes the signature for one reading of the path.
 func (a *authorization) check(key Key, r *Request, path, query, payload string) error {
-	canonical := r.Method + "\n" + path + "\n" + query + "\n"
+	lines := []string{r.Method, path, query}
 	for _, name := range a.signed {
-		canonical += canonicalHeader(r, name)
+		lines = append(lines, canonicalHeader(r, name))
 	}
-	canonical += "\n" + strings.Join(a.signed, ";") + "\n" + payload
+	lines = append(lines, "", strings.Join(a.signed, ";"), payload)
 
-	sum := sha256.Sum256([]byte(canonical))
+	sum := sha256.Sum256([]byte(strings.Join(lines, "\n")))
 	scope := strings.Join([]string{a.day, a.region, a.service, "aws4_request"}, "/")
 	toSign := "AWS4-HMAC-SHA256\n" + a.date + "\n" + scope + "\n" + hex.EncodeToString(sum[:])
 
 	signing := []byte("AWS4" + key.Secret)
-	for _, text := range strings.Split(scope, "/") {
+	for text := range strings.SplitSeq(scope, "/") {
 		signing = sign(signing, text)
 	}
 	if want := hex.EncodeToString(sign(signing, toSign)); !hmac.Equal([]byte(want), []byte(a.signature)) {
-		return fmt.Errorf("SignatureDoesNotMatch: for this canonical request it is %s, and %s was sent:\n%s", want, clip(a.signature), canonical)
+		return fmt.Errorf("SignatureDoesNotMatch: for this canonical request it is %s, and %s was sent:\n%s", want, clip(a.signature), strings.Join(lines, "\n"))
 	}
 	return nil
 }
