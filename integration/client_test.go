@@ -93,6 +93,10 @@ func readReply(br *bufio.Reader, method string) (reply, error) {
 		if res.StatusCode == http.StatusSwitchingProtocols {
 			return reply{status: res.StatusCode, header: res.Header}, nil
 		}
+		if res.StatusCode >= 400 && res.ContentLength < 0 && res.Close {
+			// Go's server says so of what is no request, and closes late.
+			return reply{res.StatusCode, res.Header, ""}, nil
+		}
 		body, err := io.ReadAll(res.Body)
 		res.Body.Close()
 		return reply{res.StatusCode, res.Header, string(body)}, err
