@@ -19,6 +19,7 @@ type fakeSTS struct {
 	*wireverify.Server
 	t       *testing.T
 	brokers *keyring
+	ended   chan struct{}
 
 	mu    sync.Mutex
 	roles map[string]*role
@@ -46,13 +47,13 @@ const brokerSource = "static AKIDBROKER broker/secret+key"
 // newSTS starts a fake STS and points the AWS SDK at it.
 func newSTS(t *testing.T) *fakeSTS {
 	t.Helper()
-	f := &fakeSTS{t: t, brokers: &keyring{keys: map[string]wireverify.Key{"AKIDBROKER": {Secret: "broker/secret+key"}}}, roles: map[string]*role{}}
+	f := &fakeSTS{t: t, brokers: &keyring{keys: map[string]wireverify.Key{"AKIDBROKER": {Secret: "broker/secret+key"}}}, roles: map[string]*role{}, ended: make(chan struct{})}
 	var err error
 	f.Server, err = wireverify.Listen("127.0.0.1:0", nil, f.act)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(f.Close)
+	t.Cleanup(func() { close(f.ended); f.Close() })
 	t.Setenv("AWS_ENDPOINT_URL_STS", "http://"+f.Addr())
 	return f
 }
@@ -123,7 +124,7 @@ func (f *fakeSTS) respond(r *wireverify.Request) wireverify.Response {
 
 	switch {
 	case does.hang:
-		time.Sleep(patience / 2)
+		<-f.ended
 		return stsError(503, "ServiceUnavailable")
 	case does.code == "AccessDenied":
 		return stsError(403, does.code)
