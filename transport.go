@@ -1,8 +1,6 @@
 package awssigv4
 
 import (
-	"cmp"
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -16,10 +14,7 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/credentials"
-	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/endpoint"
-	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/payload"
 	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/sigv4"
-	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/sources"
 )
 
 // Transport is Caddy's HTTP transport, with all its options, that signs what
@@ -99,108 +94,6 @@ func (t *Transport) Provision(ctx caddy.Context) error {
 		return fieldError("upstream_only", errors.New("no upstream is described, so all would be refused: add an `upstream` block"))
 	}
 	return t.checkUpstreams(ctx)
-}
-
-// checkUpstreams looks at the upstreams of the reverse_proxy that this
-// transport belongs to, so that a host that can't be inferred is found before
-// any request.
-func (t *Transport) checkUpstreams(ctx caddy.Context) error {
-	var proxy *reverseproxy.Handler
-	for _, m := range ctx.Modules() {
-		if rp, ok := m.(*reverseproxy.Handler); ok {
-			proxy = rp
-		}
-	}
-	if proxy == nil {
-		return nil
-	}
-	headerUpHost := ""
-	if proxy.Headers != nil && proxy.Headers.Request != nil {
-		headerUpHost = proxy.Headers.Request.Set.Get("Host")
-	}
-	if len(t.Allow.Hosts) == 0 && sources.NeedsRequest(harmlessHosts.Replace(headerUpHost)) {
-		return fieldError("allow_hosts", fmt.Errorf("`header_up Host %s` is filled from the request: say with allow_hosts which hosts may be signed for", headerUpHost))
-	}
-	for i, u := range proxy.Upstreams {
-		path := fmt.Sprintf("upstreams[%d].dial", i)
-		if sources.NeedsRequest(u.Dial) && len(t.Allow.Hosts) == 0 && !t.UpstreamOnly {
-			return fieldError(path, fmt.Errorf("%q is filled from the request: say with allow_hosts which hosts may be signed for", u.Dial))
-		}
-		addr, err := caddy.ParseNetworkAddress(u.Dial)
-		if err != nil || strings.Contains(u.Dial, "{") || strings.Contains(headerUpHost, "{") {
-			continue
-		}
-		dialled := addr.JoinHostPort(0)
-		err = t.checkUpstream(dialled, headerUpHost)
-		if _, ok := errors.AsType[*endpoint.Error](err); ok && t.app.handlersChoose {
-			// A handler before may say it. Which one is before this transport
-			// can't be seen here, but health checks have none.
-			if proxy.HealthChecks == nil || proxy.HealthChecks.Active == nil {
-				continue
-			}
-			err = fmt.Errorf("health checks pass through no handler: %w in `transport aws_sigv4`", err)
-		}
-		if err != nil {
-			return fieldError(path, err)
-		}
-	}
-	return nil
-}
-
-// harmlessHosts drops the placeholders that don't let a request choose a Host:
-// what the upstream is, what the handler chose by its own rules, and what is
-// never signed.
-var harmlessHosts = strings.NewReplacer(
-	"{http.reverse_proxy.upstream.hostport}", "", "{http.reverse_proxy.upstream.host}", "",
-	"{http.aws_sigv4.host}", "", "{http.request.host}", "", "{http.request.hostport}", "",
-)
-
-func (t *Transport) checkUpstream(dialled, headerUpHost string) error {
-	block, err := t.blockFor(dialled)
-	if err != nil {
-		return err
-	}
-	host, service, region := t.host, t.service, t.region
-	if block != nil {
-		host, service, region = overlay(block.host, host), overlay(block.service, service), overlay(block.region, region)
-	}
-	if host.perRequest() || service.perRequest() || region.perRequest() {
-		return nil
-	}
-	name := host.fixed
-	if name == "" {
-		name = headerUpHost
-	}
-	if name == "" {
-		name = dialled
-	}
-	if !t.TLSEnabled() && endpointPort(dialled) == "443" {
-		return fmt.Errorf("%s is dialled without TLS: write https:// before it, or `tls` in the transport", dialled)
-	}
-	dest, err := t.locate(sigv4.StripDefaultPort(name, t.scheme()), service.fixed, region.fixed)
-	if err != nil {
-		return err
-	}
-	return t.checkPayload(dest, t.TLSEnabled())
-}
-
-func (t *Transport) scheme() string {
-	if t.TLSEnabled() {
-		return "https"
-	}
-	return "http"
-}
-
-func overlay(inner, outer value) value {
-	if inner.raw != "" {
-		return inner
-	}
-	return outer
-}
-
-func endpointPort(hostport string) string {
-	_, port := splitHostPort(hostport)
-	return port
 }
 
 // blockFor returns the most exact block for a dialled upstream, or nil.
@@ -295,114 +188,6 @@ func (t *Transport) signedCopy(req *http.Request) (*http.Request, error) {
 		c.plan.taken.Store(true)
 	}
 	return out, nil
-}
-
-// choice puts together what the upstream's block, the handler's plan and the
-// transport's own options say, in this order.
-type choice struct {
-	t      *Transport
-	block  *UpstreamTarget
-	plan   *plan
-	expand credentials.Expander
-}
-
-func (c *choice) pick(of func(*Target) value, planned func(*plan) string) (string, error) {
-	if c.block != nil && of(&c.block.Target).raw != "" {
-		return of(&c.block.Target).resolve(c.expand)
-	}
-	if c.plan != nil {
-		if v := planned(c.plan); v != "" {
-			return v, nil
-		}
-	}
-	return of(&c.t.Target).resolve(c.expand)
-}
-
-func (c *choice) host(user, dialled string) (string, error) {
-	host, err := c.pick(func(t *Target) value { return t.host }, func(p *plan) string { return p.host })
-	switch {
-	case err != nil:
-		return "", refuse(http.StatusForbidden, "host: %w", err)
-	case host != "":
-		return host, nil
-	case user != "":
-		return user, nil
-	}
-	return dialled, nil
-}
-
-func (c *choice) scope() (service, region string, err error) {
-	if service, err = c.pick(func(t *Target) value { return t.service }, func(p *plan) string { return p.service }); err != nil {
-		return "", "", refuse(http.StatusForbidden, "service: %w", err)
-	}
-	if region, err = c.pick(func(t *Target) value { return t.region }, func(p *plan) string { return p.region }); err != nil {
-		return "", "", refuse(http.StatusForbidden, "region: %w", err)
-	}
-	return service, region, nil
-}
-
-// allowedByPlan asks the handler's allow-lists too, now that the destination
-// is known.
-func (c *choice) allowedByPlan(d destination, dialled string) error {
-	if c.plan == nil || c.plan.allow == &c.t.Allow {
-		return nil
-	}
-	a := c.plan.allow
-	return errors.Join(a.permitService(d.service), a.permitRegion(d.region), a.permitHost(d.host), a.permitHost(dialled))
-}
-
-// options returns how the body and which headers are covered: as the transport
-// says, else as the handler does.
-func (c *choice) options() (payload.Mode, int64, *sigv4.HeaderRules) {
-	mode, limit, rules := c.t.Payload, c.t.BodyLimit, c.t.rules
-	if p := c.plan; p != nil {
-		mode = cmp.Or(mode, p.mode)
-		limit = cmp.Or(limit, p.bodyLimit)
-		rules = cmp.Or(rules, p.rules)
-	}
-	return mode, limit, rules
-}
-
-// credentials returns the credentials of whoever signs this attempt.
-func (c *choice) credentials(ctx context.Context) (*credentials.Credentials, error) {
-	var id credentials.Identity
-	var err error
-	switch {
-	case c.block != nil && c.block.namesCredentials():
-		id, err = c.t.allowedIdentity(&c.block.Target, c.expand)
-	case c.plan != nil:
-		id = c.plan.identity
-		err = c.t.Allow.permitRole(id)
-	default:
-		id, err = c.t.identityOf(c.expand)
-	}
-	if err != nil {
-		return nil, err
-	}
-	if c.plan != nil {
-		if err := c.plan.allow.permitRole(id); err != nil {
-			return nil, err
-		}
-	}
-	return c.t.app.credentials(ctx, id)
-}
-
-// userHost returns the Host that the operator put on the request, with
-// `header_up Host` or `health_headers Host`, or "". What differs from neither
-// the client's own Host nor the upstream's address was put there by nobody.
-func userHost(req *http.Request, repl *caddy.Replacer, dialled string) string {
-	host := req.Host
-	if host == "" || strings.EqualFold(host, dialled) || strings.EqualFold(host, req.URL.Host) {
-		return ""
-	}
-	if repl != nil {
-		for _, name := range [...]string{"http.request.hostport", "http.request.host"} {
-			if client, ok := repl.GetString(name); ok && strings.EqualFold(host, client) {
-				return ""
-			}
-		}
-	}
-	return host
 }
 
 // notSent ends an attempt at which nothing was sent.

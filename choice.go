@@ -1,0 +1,123 @@
+package awssigv4
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/credentials"
+	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/payload"
+	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/sigv4"
+)
+
+// choice puts together what the upstream's block, the handler's plan and the
+// transport's own options say, in this order.
+type choice struct {
+	t      *Transport
+	block  *UpstreamTarget
+	plan   *plan
+	expand credentials.Expander
+}
+
+func (c *choice) pick(of func(*Target) value, planned func(*plan) string) (string, error) {
+	if c.block != nil && of(&c.block.Target).raw != "" {
+		return of(&c.block.Target).resolve(c.expand)
+	}
+	if c.plan != nil {
+		if v := planned(c.plan); v != "" {
+			return v, nil
+		}
+	}
+	return of(&c.t.Target).resolve(c.expand)
+}
+
+func (c *choice) host(user, dialled string) (string, error) {
+	host, err := c.pick(func(t *Target) value { return t.host }, func(p *plan) string { return p.host })
+	switch {
+	case err != nil:
+		return "", refuse(http.StatusForbidden, "host: %w", err)
+	case host != "":
+		return host, nil
+	case user != "":
+		return user, nil
+	}
+	return dialled, nil
+}
+
+func (c *choice) scope() (service, region string, err error) {
+	if service, err = c.pick(func(t *Target) value { return t.service }, func(p *plan) string { return p.service }); err != nil {
+		return "", "", refuse(http.StatusForbidden, "service: %w", err)
+	}
+	if region, err = c.pick(func(t *Target) value { return t.region }, func(p *plan) string { return p.region }); err != nil {
+		return "", "", refuse(http.StatusForbidden, "region: %w", err)
+	}
+	return service, region, nil
+}
+
+// allowedByPlan asks the handler's allow-lists too, now that the destination
+// is known.
+func (c *choice) allowedByPlan(d destination, dialled string) error {
+	if c.plan == nil || c.plan.allow == &c.t.Allow {
+		return nil
+	}
+	a := c.plan.allow
+	return errors.Join(a.permitService(d.service), a.permitRegion(d.region), a.permitHost(d.host), a.permitHost(dialled))
+}
+
+// options returns how the body and which headers are covered: as the transport
+// says, else as the handler does.
+func (c *choice) options() (payload.Mode, int64, *sigv4.HeaderRules) {
+	mode, limit, rules := c.t.Payload, c.t.BodyLimit, c.t.rules
+	if p := c.plan; p != nil {
+		mode = cmp.Or(mode, p.mode)
+		limit = cmp.Or(limit, p.bodyLimit)
+		rules = cmp.Or(rules, p.rules)
+	}
+	return mode, limit, rules
+}
+
+// credentials returns the credentials of whoever signs this attempt.
+func (c *choice) credentials(ctx context.Context) (*credentials.Credentials, error) {
+	var id credentials.Identity
+	var err error
+	switch {
+	case c.block != nil && c.block.namesCredentials():
+		id, err = c.t.allowedIdentity(&c.block.Target, c.expand)
+	case c.plan != nil:
+		id = c.plan.identity
+		err = c.t.Allow.permitRole(id)
+	default:
+		id, err = c.t.identityOf(c.expand)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if c.plan != nil {
+		if err := c.plan.allow.permitRole(id); err != nil {
+			return nil, err
+		}
+	}
+	return c.t.app.credentials(ctx, id)
+}
+
+// userHost returns the Host that the operator put on the request, with
+// `header_up Host` or `health_headers Host`, or "". What differs from neither
+// the client's own Host nor the upstream's address was put there by nobody.
+func userHost(req *http.Request, repl *caddy.Replacer, dialled string) string {
+	host := req.Host
+	if host == "" || strings.EqualFold(host, dialled) || strings.EqualFold(host, req.URL.Host) {
+		return ""
+	}
+	if repl != nil {
+		for _, name := range [...]string{"http.request.hostport", "http.request.host"} {
+			if client, ok := repl.GetString(name); ok && strings.EqualFold(host, client) {
+				return ""
+			}
+		}
+	}
+	return host
+}

@@ -1,0 +1,116 @@
+package awssigv4
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
+
+	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/endpoint"
+	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/sigv4"
+	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/sources"
+)
+
+// checkUpstreams looks at the upstreams of the reverse_proxy that this
+// transport belongs to, so that a host that can't be inferred is found before
+// any request.
+func (t *Transport) checkUpstreams(ctx caddy.Context) error {
+	var proxy *reverseproxy.Handler
+	for _, m := range ctx.Modules() {
+		if rp, ok := m.(*reverseproxy.Handler); ok {
+			proxy = rp
+		}
+	}
+	if proxy == nil {
+		return nil
+	}
+	headerUpHost := ""
+	if proxy.Headers != nil && proxy.Headers.Request != nil {
+		headerUpHost = proxy.Headers.Request.Set.Get("Host")
+	}
+	if len(t.Allow.Hosts) == 0 && sources.NeedsRequest(harmlessHosts.Replace(headerUpHost)) {
+		return fieldError("allow_hosts", fmt.Errorf("`header_up Host %s` is filled from the request: say with allow_hosts which hosts may be signed for", headerUpHost))
+	}
+	for i, u := range proxy.Upstreams {
+		path := fmt.Sprintf("upstreams[%d].dial", i)
+		if sources.NeedsRequest(u.Dial) && len(t.Allow.Hosts) == 0 && !t.UpstreamOnly {
+			return fieldError(path, fmt.Errorf("%q is filled from the request: say with allow_hosts which hosts may be signed for", u.Dial))
+		}
+		addr, err := caddy.ParseNetworkAddress(u.Dial)
+		if err != nil || strings.Contains(u.Dial, "{") || strings.Contains(headerUpHost, "{") {
+			continue
+		}
+		dialled := addr.JoinHostPort(0)
+		err = t.checkUpstream(dialled, headerUpHost)
+		if _, ok := errors.AsType[*endpoint.Error](err); ok && t.app.handlersChoose {
+			// A handler before may say it. Which one is before this transport
+			// can't be seen here, but health checks have none.
+			if proxy.HealthChecks == nil || proxy.HealthChecks.Active == nil {
+				continue
+			}
+			err = fmt.Errorf("health checks pass through no handler: %w in `transport aws_sigv4`", err)
+		}
+		if err != nil {
+			return fieldError(path, err)
+		}
+	}
+	return nil
+}
+
+// harmlessHosts drops the placeholders that don't let a request choose a Host:
+// what the upstream is, what the handler chose by its own rules, and what is
+// never signed.
+var harmlessHosts = strings.NewReplacer(
+	"{http.reverse_proxy.upstream.hostport}", "", "{http.reverse_proxy.upstream.host}", "",
+	"{http.aws_sigv4.host}", "", "{http.request.host}", "", "{http.request.hostport}", "",
+)
+
+func (t *Transport) checkUpstream(dialled, headerUpHost string) error {
+	block, err := t.blockFor(dialled)
+	if err != nil {
+		return err
+	}
+	host, service, region := t.host, t.service, t.region
+	if block != nil {
+		host, service, region = overlay(block.host, host), overlay(block.service, service), overlay(block.region, region)
+	}
+	if host.perRequest() || service.perRequest() || region.perRequest() {
+		return nil
+	}
+	name := host.fixed
+	if name == "" {
+		name = headerUpHost
+	}
+	if name == "" {
+		name = dialled
+	}
+	if !t.TLSEnabled() && endpointPort(dialled) == "443" {
+		return fmt.Errorf("%s is dialled without TLS: write https:// before it, or `tls` in the transport", dialled)
+	}
+	dest, err := t.locate(sigv4.StripDefaultPort(name, t.scheme()), service.fixed, region.fixed)
+	if err != nil {
+		return err
+	}
+	return t.checkPayload(dest, t.TLSEnabled())
+}
+
+func (t *Transport) scheme() string {
+	if t.TLSEnabled() {
+		return "https"
+	}
+	return "http"
+}
+
+func overlay(inner, outer value) value {
+	if inner.raw != "" {
+		return inner
+	}
+	return outer
+}
+
+func endpointPort(hostport string) string {
+	_, port := splitHostPort(hostport)
+	return port
+}
