@@ -260,7 +260,6 @@ func (c *Cache) Close() {
 	c.mu.Lock()
 	c.closed = true
 	c.cancel()
-	c.dropQueued()
 	c.mu.Unlock()
 	c.wg.Wait()
 }

@@ -291,8 +291,12 @@ func TestCloseEndsEverything(t *testing.T) {
 			})
 		}
 		synctest.Wait()
+		started := s.total()
 		c.Close()
 		wg.Wait()
+		if s.total() != started {
+			t.Errorf("%d fetches began after Close", s.total()-started)
+		}
 		c.Close() // Again does nothing.
 
 		wantGet(t, c, s.identity("held"), "held-1")

@@ -47,18 +47,17 @@ func TestRolesStayValidWhenTheirBrokerChanges(t *testing.T) {
 
 func TestUseInAChainCountsAsUse(t *testing.T) {
 	inBubble(t, Options{}, func(t *testing.T, c *Cache) {
-		s := newSTS(t, time.Hour)
+		s, short := newSTS(t, time.Hour), newSTS(t, 15*time.Minute)
 		base := s.identity("base")
-		role := s.role("role", base)
-		for begun := time.Now(); time.Since(begun) < 24*time.Hour; time.Sleep(time.Minute) {
-			at := time.Now()
-			get(t, c, role)
-			if time.Since(at) != 0 {
-				t.Fatal("a request waited")
-			}
+		useFor(t, c, short.role("role", base), 30*time.Second, 24*time.Hour)
+		at := s.times("base")
+		if len(at) < 24 {
+			t.Errorf("%d fetches of the broker in a day", len(at))
 		}
-		if r, b := s.calls("role"), s.calls("base"); r < 30 || b < 15 {
-			t.Errorf("%d fetches of the role and %d of its broker in a day", r, b)
+		for i := 1; i < len(at); i++ {
+			if gap := at[i].Sub(at[i-1]); gap > 42*time.Minute {
+				t.Errorf("the broker was refreshed after %v, as if nobody used it", gap)
+			}
 		}
 	})
 }
@@ -84,6 +83,12 @@ func TestBrokenBrokerBreaksThoseThatStandOnIt(t *testing.T) {
 		synctest.Wait()
 		if s.total() != 1 || len(o.failed) != 1 || o.failed[0].Label != "base" {
 			t.Errorf("%d fetches, told of %v, want one of base", s.total(), o.failed)
+		}
+
+		for _, st := range c.Status() {
+			if next := c.Status()[50].NextRefresh; st.NextRefresh != next {
+				t.Errorf("%s comes back at %v, its broker at %v", st.Label, st.NextRefresh, next)
+			}
 		}
 
 		// They come back with their broker, not at the end of a pause of their own.

@@ -143,26 +143,22 @@ func (c *Cache) end(e *entry, creds *Credentials, err error, ev Event) {
 	}
 }
 
-// startQueued fills the places that are free. The lock must be held.
+// startQueued fills the places that are free. Once the cache is closed it ends what is queued instead.
+// (Whatever is queued waits for something that runs, so this is called again.) The lock must be held.
 func (c *Cache) startQueued() {
 	for c.queue.running < c.opts.MaxFetches {
 		e := c.queue.pop()
 		if e == nil {
 			return
 		}
-		if cl := e.call; !cl.background && cl.waiters == 0 && len(cl.dependents) == 0 && e.pins == 0 {
+		switch cl := e.call; {
+		case c.closed:
+			c.finish(e, nil, errClosed, 0)
+		case !cl.background && cl.waiters == 0 && len(cl.dependents) == 0 && e.pins == 0:
 			c.abandon(e, errAbandoned)
-			continue
+		default:
+			c.start(e)
 		}
-		c.start(e)
-	}
-}
-
-// dropQueued ends all calls that have not started, because the cache closes. Those that wait for a
-// broker end with it. The lock must be held.
-func (c *Cache) dropQueued() {
-	for e := c.queue.pop(); e != nil; e = c.queue.pop() {
-		c.finish(e, nil, errClosed, 0)
 	}
 }
 

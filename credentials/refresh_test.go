@@ -91,6 +91,9 @@ func TestSTSDownOrHungDisturbsNoRequestWhileCredentialsAreValid(t *testing.T) {
 				s.set(func(s *fakeSTS) { s.hang, s.err = false, nil })
 				for begun = time.Now(); ; time.Sleep(time.Second) {
 					if _, err := c.Get(context.Background(), id); err == nil {
+						if st := c.Status()[0]; st.LastError != "" || st.Attempts != 0 || !st.FailingSince.IsZero() || !st.Valid {
+							t.Errorf("after the recovery the status is %+v", st)
+						}
 						break
 					}
 					if time.Since(begun) > 90*time.Second {
@@ -331,30 +334,76 @@ func TestRequestHurriesAQueuedRefresh(t *testing.T) {
 	})
 }
 
+func TestQueuedRefreshesAreNotForgotten(t *testing.T) {
+	inBubble(t, Options{MaxFetches: 1}, func(t *testing.T, c *Cache) {
+		s := newSTS(t, time.Hour)
+		for i := range 10 {
+			get(t, c, s.identity(fmt.Sprint(i)))
+		}
+		time.Sleep(time.Minute)
+		s.set(func(s *fakeSTS) { s.latency = 2 * time.Minute / 10 })
+		c.opts.FetchTimeout = time.Hour
+		for i := range 10 {
+			get(t, c, s.identity(fmt.Sprint(i))) // The last use of all.
+		}
+		time.Sleep(50 * time.Minute)
+		for i := range 10 {
+			if n := s.calls(fmt.Sprint(i)); n != 2 {
+				t.Errorf("identity %d was fetched %d times, want 2", i, n)
+			}
+		}
+	})
+}
+
+func TestPinInTheQueueOutlivesACallerWhoGaveUp(t *testing.T) {
+	inBubble(t, Options{MaxFetches: 1}, func(t *testing.T, c *Cache) {
+		s := newSTS(t, time.Hour)
+		s.latency = 5 * time.Second
+		defer c.Pin(s.identity("first"))()
+		defer c.Pin(s.identity("second"))()
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		if _, err := c.Get(ctx, s.identity("second")); !errors.Is(err, context.DeadlineExceeded) {
+			t.Fatalf("got %v", err)
+		}
+		time.Sleep(10 * time.Second)
+		if n := s.calls("second"); n != 1 {
+			t.Errorf("%d fetches, want 1", n)
+		}
+	})
+}
+
+// jumpClock shifts the wall clock of a cache, and not the monotonic one. It returns a function that
+// sets the shift.
+func jumpClock(c *Cache) func(time.Duration) {
+	steady, shift := c.now, time.Duration(0)
+	c.now = func() instant {
+		i := steady()
+		i.wall += int64(shift)
+		return i
+	}
+	return func(d time.Duration) {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		shift = d
+	}
+}
+
 func TestClockThatJumpsAhead(t *testing.T) {
 	inBubble(t, Options{}, func(t *testing.T, c *Cache) {
-		real, jump := c.now, int64(0)
-		c.now = func() instant {
-			i := real()
-			i.wall += jump
-			return i
-		}
+		jump := jumpClock(c)
 		s := newSTS(t, time.Hour)
 		defer c.Pin(s.identity("role"))()
 		synctest.Wait()
 
 		// The machine slept, or its clock was set right: the schedule notices within its sleep.
-		c.mu.Lock()
-		jump = int64(50 * time.Minute)
-		c.mu.Unlock()
+		jump(50 * time.Minute)
 		time.Sleep(maxSleep + time.Second)
 		if n := s.calls("role"); n != 2 {
 			t.Errorf("%d fetches after the jump, want 2", n)
 		}
 		// And Get notices at once.
-		c.mu.Lock()
-		jump = int64(3 * time.Hour)
-		c.mu.Unlock()
+		jump(3 * time.Hour)
 		if e := wantError(t, c, s.identity("role"), 0); !strings.Contains(e.Error(), "is the clock right?") {
 			t.Errorf("got %v, want a word about the clock", e)
 		}
@@ -362,22 +411,24 @@ func TestClockThatJumpsAhead(t *testing.T) {
 }
 
 func TestClockThatIsSetBack(t *testing.T) {
-	inBubble(t, Options{}, func(t *testing.T, c *Cache) {
-		real, jump := c.now, int64(0)
-		c.now = func() instant {
-			i := real()
-			i.wall += jump
-			return i
-		}
-		s := newSTS(t, time.Hour)
-		defer c.Pin(s.identity("role"))()
-		synctest.Wait()
-		c.mu.Lock()
-		jump = -int64(5 * time.Hour)
-		c.mu.Unlock()
-		time.Sleep(45 * time.Minute)
-		if n := s.calls("role"); n != 2 {
-			t.Errorf("%d fetches in 45 minutes, want 2 as if nothing had happened", n)
-		}
-	})
+	for _, down := range []error{nil, errors.New("down")} {
+		inBubble(t, Options{}, func(t *testing.T, c *Cache) {
+			jump := jumpClock(c)
+			s := newSTS(t, time.Hour)
+			defer c.Pin(s.identity("role"))()
+			synctest.Wait()
+
+			// The refresh comes as if nothing had happened, and the end too.
+			jump(-5 * time.Hour)
+			s.set(func(s *fakeSTS) { s.err = down })
+			time.Sleep(45 * time.Minute)
+			if n := s.calls("role"); n < 2 {
+				t.Errorf("%d fetches in 45 minutes, want a refresh", n)
+			}
+			get(t, c, s.identity("role"))
+			if time.Sleep(15 * time.Minute); down != nil {
+				wantError(t, c, s.identity("role"), retryWait)
+			}
+		})
+	}
 }
