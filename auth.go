@@ -1,8 +1,10 @@
 package awssigv4
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"strings"
 
@@ -188,7 +190,10 @@ func (a *SignatureAuth) payloadHash(r *http.Request) (string, error) {
 	if err := b.hold(r, r.ContentLength, limit); err != nil {
 		return "", err
 	}
-	b.send(r, b.held)
+	// The headers stay as the client signed them, Content-Length among them.
+	r.Body = io.NopCloser(bytes.NewReader(b.held))
+	r.ContentLength = int64(len(b.held))
+	r.TransferEncoding = nil
 	return sigv4.HashPayload(b.held), nil
 }
 
