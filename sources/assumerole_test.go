@@ -177,20 +177,58 @@ func TestNoSecretInKeyOrLabel(t *testing.T) {
 			t.Errorf("the key %q is no hash", i.Key)
 		}
 	}
+	// A secret is sealed before it is hashed: nobody can try guesses on a key.
+	for _, secret := range []string{"topsecret", credentials.Sealed("topsecret")} {
+		for _, token := range []string{"toptoken", credentials.Sealed("toptoken")} {
+			isSealed := secret != "topsecret" && token != "toptoken"
+			if (id.From.Key == credentials.NewKey("static", "AKIA", secret, token)) != isSealed {
+				t.Error("the key of static holds its secret or token as it is, or something else")
+			}
+		}
+	}
+	if name := sts.SessionName("caddy-" + hostname(t)); id.Key == credentials.NewKey("assume_role", id.From.Key, role, "topsecret", name, "1h0m0s", "") {
+		t.Error("the key of assume_role holds its External ID as it is")
+	}
 }
 
-func TestDefaultSessionName(t *testing.T) {
+func hostname(t *testing.T) string {
+	t.Helper()
 	host, err := os.Hostname()
 	if err != nil {
 		t.Fatal(err)
 	}
+	return host
+}
+
+func TestDefaultSessionName(t *testing.T) {
 	a := mustLoad(t, `{"source":"assume_role","role_arn":"`+role+`"}`).(*AssumeRole)
 	in, err := a.values.resolve(nil)
-	if want := sts.SessionName("caddy-" + host); err != nil || in.SessionName != want || sts.CheckSessionName(in.SessionName) != nil {
+	if want := sts.SessionName("caddy-" + hostname(t)); err != nil || in.SessionName != want || sts.CheckSessionName(in.SessionName) != nil {
 		t.Errorf("got %q, %v, want %q", in.SessionName, err, want)
 	}
 	if a.SessionName != "" || a.Duration != 0 {
 		t.Error("a default was written into the configuration")
+	}
+}
+
+func TestOnePlaceholderMakesAnIdentityDependOnTheRequest(t *testing.T) {
+	for fields, want := range map[string]bool{
+		`"role_arn":"` + role + `"`: false,
+		`"role_arn":"` + role + `","session_name":"caddy-{system.hostname}","tags":{"a":"b"}`: false,
+		`"role_arn":"arn:aws:iam::123456789012:role/{my.value}"`:                              true,
+		`"role_arn":"` + role + `","external_id":"{my.value}"`:                                true,
+		`"role_arn":"` + role + `","session_name":"{my.value}"`:                               true,
+		`"role_arn":"` + role + `","tags":{"a":"b","c":"{my.value}"}`:                         true,
+	} {
+		source := mustResolve(t, `{"source":"assume_role",`+fields+`}`, nil)
+		if source.PerRequest() != want {
+			t.Errorf("%s: depends on the request: %v, want %v", fields, source.PerRequest(), want)
+		}
+		one := mustIdentity(t, source, request(t, map[string]string{"my.value": "one"}))
+		two := mustIdentity(t, source, request(t, map[string]string{"my.value": "two"}))
+		if (one.Key != two.Key) != want {
+			t.Errorf("%s: two requests differ: %v, want %v", fields, one.Key != two.Key, want)
+		}
 	}
 }
 

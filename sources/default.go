@@ -8,6 +8,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/smithy-go/logging"
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
@@ -57,7 +58,7 @@ var defaultIdentity = credentials.Identity{
 // keeps would give the same credentials again until they have all but expired, which leaves no time
 // to refresh them, and it never sees that a file has changed.
 func fetchDefault(ctx context.Context, _ *credentials.Credentials) (*credentials.Credentials, error) {
-	cfg, err := config.LoadDefaultConfig(ctx)
+	cfg, err := config.LoadDefaultConfig(ctx, config.WithLogger(logging.Nop{})) // It would write past Caddy's logs.
 	if err != nil {
 		return nil, sts.NewError(err)
 	}

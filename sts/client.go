@@ -16,6 +16,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 	"github.com/aws/aws-sdk-go-v2/service/sts/types"
+	"github.com/aws/smithy-go/logging"
 
 	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/endpoint"
 	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/sigv4"
@@ -198,6 +199,7 @@ func (c *Client) client(ctx context.Context, in AssumeRoleInput) (*sts.Client, e
 func (c *Client) load(ctx context.Context) (aws.Config, error) {
 	return config.LoadDefaultConfig(ctx,
 		config.WithCredentialsProvider(aws.AnonymousCredentials{}),
+		config.WithLogger(logging.Nop{}), // It would write past Caddy's logs, and errors tell enough.
 		// A type that the SDK can still add the AWS_CA_BUNDLE to.
 		config.WithHTTPClient(awshttp.NewBuildableClient().
 			WithTimeout(c.cfg.AttemptTimeout).

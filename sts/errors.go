@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"net/http"
 	"strings"
 
@@ -82,6 +84,9 @@ func NewError(err error, secrets ...string) *Error {
 	}
 	if read, ok := errors.AsType[*smithy.DeserializationError](err); ok {
 		e.Message = fmt.Sprintf("the answer can't be read (%v): is this the endpoint of STS?", read.Err)
+		if _, ok := errors.AsType[net.Error](read.Err); ok || errors.Is(read.Err, io.ErrUnexpectedEOF) {
+			e.Message, e.retryable = fmt.Sprintf("the answer broke off (%v)", read.Err), true
+		}
 	}
 	if r, ok := errors.AsType[*awshttp.ResponseError](err); ok {
 		e.Status, e.RequestID = r.HTTPStatusCode(), r.ServiceRequestID()

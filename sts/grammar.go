@@ -136,10 +136,7 @@ func CheckTags(tags []Tag) error {
 
 // isTagText accepts what IAM writes as [\p{L}\p{Z}\p{N}_.:/=+\-@].
 func isTagText(s string) bool {
-	if !utf8.ValidString(s) {
-		return false
-	}
-	for _, r := range s {
+	for _, r := range s { // What is no UTF-8 comes as U+FFFD, which is none of these.
 		if !unicode.In(r, unicode.L, unicode.Z, unicode.N) && !strings.ContainsRune("_.:/=+-@", r) {
 			return false
 		}

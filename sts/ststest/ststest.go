@@ -56,7 +56,7 @@ type Answer struct {
 	// Life is how long granted credentials live; if 0, as long as the call asks.
 	Life time.Duration
 
-	// Hang leaves the call without an answer until its client gives up.
+	// Hang leaves the call without an answer until its client gives up, or with no more than Body.
 	Hang bool
 }
 
@@ -127,12 +127,16 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	s.mu.Unlock()
 
 	switch {
-	case a.Hang:
-		<-r.Context().Done()
 	case a.Body != "":
 		w.Header().Set("Content-Type", "text/xml")
 		w.WriteHeader(max(a.Status, http.StatusOK))
 		_, _ = io.WriteString(w, a.Body)
+		if a.Hang {
+			_ = http.NewResponseController(w).Flush()
+			<-r.Context().Done()
+		}
+	case a.Hang:
+		<-r.Context().Done()
 	case a.Status != 0:
 		fail(w, a.Status, a.Code, a.Message)
 	default:
