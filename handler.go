@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2"
@@ -89,7 +90,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 		}
 		h.behind = append(h.behind, u)
 	}
-	if h.host.fixed != "" && !h.service.perRequest() && !h.region.perRequest() {
+	if h.host.fixed != "" && !h.service.perRequest() && !h.region.perRequest() && !h.aimsLater() {
 		_, err := h.locate(sigv4.StripDefaultPort(h.host.fixed, "https"), h.service.fixed, h.region.fixed)
 		if err != nil {
 			return fieldError("host", err)
@@ -200,6 +201,8 @@ type handlerDestination struct {
 // here. known is false if the body has to be left to the transport.
 func (h *Handler) destination(p *plan) (d handlerDestination, known bool, err error) {
 	switch {
+	case h.aimsLater():
+		return d, false, nil
 	case p.host != "":
 		d.tls = h.dialsTLS()
 		d.destination, err = h.locate(sigv4.StripDefaultPort(p.host, "https"), p.service, p.region)
@@ -252,6 +255,11 @@ func (d destination) common(other destination) destination {
 		d.path = ""
 	}
 	return d
+}
+
+// aimsLater tells whether an upstream is signed for by more than is known here.
+func (h *Handler) aimsLater() bool {
+	return slices.ContainsFunc(h.behind, func(u upstreamURL) bool { return u.later })
 }
 
 // dialsTLS tells whether the upstream is dialled with TLS. By itself a handler

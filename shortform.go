@@ -1,6 +1,7 @@
 package awssigv4
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -122,7 +123,7 @@ func parseShortForm(h httpcaddyfile.Helper, d *caddyfile.Dispenser, directive ca
 		return nil, err
 	}
 	var err error
-	if handler.ForUpstreams, err = upstreamsOf(proxy); err != nil {
+	if handler.ForUpstreams, err = upstreamsOf(proxy, transport, handler.Host); err != nil {
 		return nil, err
 	}
 	return []httpcaddyfile.ConfigValue{{
@@ -165,30 +166,35 @@ func httpTransportOptions(d *caddyfile.Dispenser) ([]caddyfile.Segment, error) {
 }
 
 // upstreamsOf returns the upstreams of a reverse_proxy as URLs with the Host
-// that they are sent, for the handler before it.
-func upstreamsOf(proxy *reverseproxy.Handler) ([]string, error) {
-	var transport struct {
+// that they are sent, for the handler before it. One that a block of the
+// transport has more to say about is dialledUpstream.
+func upstreamsOf(proxy *reverseproxy.Handler, transport *Transport, host string) ([]string, error) {
+	var http struct {
 		TLS *json.RawMessage `json:"tls"`
 	}
-	if err := json.Unmarshal(proxy.TransportRaw, &transport); err != nil {
+	if err := json.Unmarshal(proxy.TransportRaw, &http); err != nil {
 		return nil, err
 	}
 	scheme := "http://"
-	if transport.TLS != nil {
+	if http.TLS != nil {
 		scheme = "https://"
 	}
 	hostUp := ""
-	if proxy.Headers != nil && proxy.Headers.Request != nil {
-		hostUp = proxy.Headers.Request.Set.Get("Host")
+	if change := hostChangeOf(proxy); change.signed() {
+		hostUp = cmp.Or(change.fixed, "{http.request.header.Host}")
 	}
 	var urls []string
 	for _, u := range proxy.Upstreams {
 		addr, err := caddy.ParseNetworkAddress(u.Dial)
 		switch {
+		case err == nil && transport.aimsElsewhere(addr.JoinHostPort(0)):
+			urls = append(urls, scheme+dialledUpstream)
 		case hostUp != "":
 			urls = append(urls, scheme+hostUp)
 		case err != nil || strings.Contains(u.Dial, "{"):
-			urls = append(urls, u.Dial)
+			urls = append(urls, scheme+u.Dial)
+		case addr.IsUnixNetwork() && host != "":
+			urls = append(urls, scheme+host)
 		case addr.IsUnixNetwork():
 			return nil, fmt.Errorf("upstream %s is a socket, which has no Host to sign: write `host NAME`", u.Dial)
 		default:
@@ -196,6 +202,13 @@ func upstreamsOf(proxy *reverseproxy.Handler) ([]string, error) {
 		}
 	}
 	return slices.Compact(urls), nil
+}
+
+// aimsElsewhere tells whether a block says for which host, service or region
+// requests to an upstream are signed. What the handler knows is then not it.
+func (t *Transport) aimsElsewhere(dialled string) bool {
+	block, err := t.blockFor(dialled)
+	return err == nil && block != nil && (block.Host != "" || block.Service != "" || block.Region != "")
 }
 
 func defaultPort(scheme string) string {

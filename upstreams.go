@@ -62,25 +62,30 @@ type upstreamURL struct {
 	host          string // without a default port
 	tls           bool
 	isPlaceholder bool
+	later         bool // dialledUpstream
 }
+
+// dialledUpstream stands for an upstream for which a block of the transport
+// says more than the handler knows.
+const dialledUpstream = "{http.reverse_proxy.upstream.hostport}"
 
 // parseUpstreamURL reads an upstream's address as reverse_proxy's Caddyfile
 // takes it: a URL, or HOST:PORT for plaintext http.
 func parseUpstreamURL(raw string) (upstreamURL, error) {
-	if strings.Contains(raw, "{") {
-		return upstreamURL{isPlaceholder: true}, nil
-	}
 	scheme, rest, found := strings.Cut(raw, "://")
 	if !found {
 		scheme, rest = "http", raw
 	}
-	var u upstreamURL
+	u := upstreamURL{isPlaceholder: strings.Contains(raw, "{"), later: rest == dialledUpstream}
 	switch scheme {
 	case "https", "wss":
 		u.tls = true
 	case "http", "ws", "h2c":
 	default:
 		return u, fmt.Errorf("%q has scheme %q: write https://HOST or http://HOST", raw, scheme)
+	}
+	if u.isPlaceholder {
+		return u, nil
 	}
 	parsed, err := url.Parse("//" + rest)
 	if err != nil || parsed.Host == "" || parsed.Path != "" || parsed.RawQuery != "" || parsed.User != nil {
