@@ -128,6 +128,9 @@ func (h *Handler) prepare(r *http.Request, repl *caddy.Replacer) (*plan, *http.R
 	if err := refuseFraming(r.Header); err != nil {
 		return nil, nil, err
 	}
+	if err := h.permitKnown(p); err != nil {
+		return nil, nil, err
+	}
 	dest, known, err := h.destination(p)
 	if err != nil {
 		return nil, nil, err
@@ -197,6 +200,20 @@ type handlerDestination struct {
 	tls bool
 }
 
+// permitKnown asks the allow-lists as far as the request's destination is
+// known from the configuration alone. The rest is asked when it is known.
+func (h *Handler) permitKnown(p *plan) error {
+	if p.service != "" {
+		if err := h.Allow.permitService(p.service); err != nil {
+			return err
+		}
+	}
+	if p.region != "" {
+		return h.Allow.permitRegion(p.region)
+	}
+	return nil
+}
+
 // destination works out where the request goes, as far as it can be known
 // here. known is false if the body has to be left to the transport.
 func (h *Handler) destination(p *plan) (d handlerDestination, known bool, err error) {
@@ -227,9 +244,6 @@ func (h *Handler) destination(p *plan) (d handlerDestination, known bool, err er
 		}
 		return d, true, nil
 	case p.service != "":
-		if err := h.Allow.permitService(p.service); err != nil {
-			return d, false, err
-		}
 		d.service, d.region = p.service, p.region
 		// Only what a hash is certain for can be read before the scheme of the
 		// upstream is known.
