@@ -89,6 +89,7 @@ func TestCheckRolePattern(t *testing.T) {
 		"arn:aws:iam::123456789012:role/a[bc]": "the name",
 		"arn:aws:iam::123456789012:role//P":    "single slashes",
 		"arn:aws:iam::123456789012:role/a b/P": "the path",
+
 		"arn:aws:iam::123456789012:role/" + strings.Repeat("n", 65):     "more than 64",
 		"arn:aws:iam::123456789012:role/P" + strings.Repeat("/P", 1100): "more than 2048",
 	} {
