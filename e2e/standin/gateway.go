@@ -94,9 +94,9 @@ var (
 	_ auth.FixedBucketOwner   = (*iam)(nil)
 )
 
-// expiredToken is in versitygw's list of errors not, but in AWS's:
+// errExpiredToken is one of AWS's errors that versitygw does not have:
 // https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html.
-var expiredToken = s3err.APIError{
+var errExpiredToken = s3err.APIError{
 	Code: "ExpiredToken", Description: "The provided token has expired.", HTTPStatusCode: http.StatusBadRequest,
 }
 
@@ -109,7 +109,7 @@ func (i *iam) DeriveSigningKey(access, token, date, region, service string) ([]b
 	case errors.As(err, new(wrongTokenError)):
 		return nil, auth.Account{}, auth.ErrInvalidSessionToken
 	case errors.As(err, new(expiredError)):
-		return nil, auth.Account{}, expiredToken
+		return nil, auth.Account{}, errExpiredToken
 	case err != nil:
 		return nil, auth.Account{}, err
 	}

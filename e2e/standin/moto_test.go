@@ -7,6 +7,7 @@ import (
 	"encoding/xml"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/url"
@@ -57,10 +58,7 @@ func TestAgreesWithMoto(t *testing.T) {
 	ours := stsEndpoint{url: s.STS(), region: s.Region()}
 	assume := url.Values{"Action": {"AssumeRole"}, "Version": {"2011-06-15"}, "RoleArn": {role}, "RoleSessionName": {"session"}, "ExternalId": {externalID}}
 	with := func(change func(url.Values)) url.Values {
-		form := url.Values{}
-		for k, v := range assume {
-			form[k] = v
-		}
+		form := maps.Clone(assume)
 		change(form)
 		return form
 	}

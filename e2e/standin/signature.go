@@ -322,7 +322,7 @@ func canonicalQuery(parameters []parameter) string {
 		}
 		return strings.Compare(a.value, b.value)
 	})
-	var texts []string
+	texts := make([]string, 0, len(encoded))
 	for _, p := range encoded {
 		texts = append(texts, p.key+"="+p.value)
 	}

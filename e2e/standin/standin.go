@@ -16,6 +16,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -107,8 +108,8 @@ func Start(cfg Config) (_ *Standin, err error) {
 func (s *Standin) Close() error {
 	s.closing.Do(func() {
 		var errs []error
-		for i := len(s.cleanup) - 1; i >= 0; i-- {
-			errs = append(errs, s.cleanup[i]())
+		for _, f := range slices.Backward(s.cleanup) {
+			errs = append(errs, f())
 		}
 		s.failure = errors.Join(errs...)
 	})

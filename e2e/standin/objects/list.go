@@ -50,12 +50,12 @@ func (s *Store) list(name, prefix, delimiter, after string, limit int) (page, er
 		}
 		p.last = entry
 		if common {
-			p.prefixes = append(p.prefixes, types.CommonPrefix{Prefix: ptr(entry)})
+			p.prefixes = append(p.prefixes, types.CommonPrefix{Prefix: new(entry)})
 			continue
 		}
 		o := b.objects[key]
 		p.objects = append(p.objects, s3response.Object{
-			Key: ptr(key), Size: &o.size, ETag: &o.etag, LastModified: &o.modified, StorageClass: types.ObjectStorageClassStandard,
+			Key: new(key), Size: &o.size, ETag: &o.etag, LastModified: &o.modified, StorageClass: types.ObjectStorageClassStandard,
 			ChecksumAlgorithm: []types.ChecksumAlgorithm{o.checksum.algorithm}, ChecksumType: o.checksum.kind,
 		})
 	}
@@ -79,11 +79,11 @@ func (s *Store) ListObjectsV2(_ context.Context, in *s3.ListObjectsV2Input) (s3r
 	}
 	out = s3response.ListObjectsV2Result{
 		Name: in.Bucket, Prefix: given(in.Prefix), Delimiter: given(in.Delimiter), StartAfter: given(in.StartAfter), ContinuationToken: given(in.ContinuationToken),
-		MaxKeys: in.MaxKeys, IsTruncated: &p.truncated, KeyCount: ptr(int32(len(p.objects) + len(p.prefixes))),
+		MaxKeys: in.MaxKeys, IsTruncated: &p.truncated, KeyCount: new(int32(len(p.objects) + len(p.prefixes))),
 		Contents: p.objects, CommonPrefixes: p.prefixes,
 	}
 	if p.truncated {
-		out.NextContinuationToken = ptr(base64.URLEncoding.EncodeToString([]byte(p.last)))
+		out.NextContinuationToken = new(base64.URLEncoding.EncodeToString([]byte(p.last)))
 	}
 	return out, nil
 }

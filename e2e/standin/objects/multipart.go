@@ -100,7 +100,7 @@ func (s *Store) CompleteMultipartUpload(_ context.Context, in *s3.CompleteMultip
 		return out, "", err
 	}
 	s.forget(*in.UploadId)
-	out = s3response.CompleteMultipartUploadResult{Bucket: &u.bucket, Key: &u.key, ETag: &o.etag, Location: ptr("/" + u.bucket + "/" + u.key)}
+	out = s3response.CompleteMultipartUploadResult{Bucket: &u.bucket, Key: &u.key, ETag: &o.etag, Location: new("/" + u.bucket + "/" + u.key)}
 	o.checksum.tell(&out)
 	return out, "", nil
 }

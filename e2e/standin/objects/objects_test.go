@@ -51,8 +51,7 @@ func client(t *testing.T) *s3.Client {
 var bucket = aws.String("bucket")
 
 func code(err error) string {
-	var api smithy.APIError
-	if errors.As(err, &api) {
+	if api, ok := errors.AsType[smithy.APIError](err); ok {
 		return api.ErrorCode()
 	}
 	return fmt.Sprint(err)

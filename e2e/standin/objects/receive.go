@@ -33,13 +33,13 @@ func (c *checksum) tell(out any) {
 		return
 	}
 	v := reflect.ValueOf(out).Elem()
-	v.FieldByName("Checksum" + string(c.algorithm)).Set(reflect.ValueOf(ptr(c.value)))
+	v.FieldByName("Checksum" + string(c.algorithm)).Set(reflect.ValueOf(new(c.value)))
 	if kind := v.FieldByName("ChecksumType"); kind.IsValid() {
 		switch kind.Interface().(type) {
 		case types.ChecksumType:
 			kind.Set(reflect.ValueOf(c.kind))
 		case *types.ChecksumType:
-			kind.Set(reflect.ValueOf(ptr(c.kind)))
+			kind.Set(reflect.ValueOf(new(c.kind)))
 		}
 	}
 }
@@ -51,11 +51,11 @@ func asked(in any) checksum {
 		return c
 	}
 	v := reflect.ValueOf(in).Elem()
-	if a, ok := v.FieldByName("ChecksumAlgorithm").Interface().(types.ChecksumAlgorithm); ok && a != "" {
+	if a, ok := reflect.TypeAssert[types.ChecksumAlgorithm](v.FieldByName("ChecksumAlgorithm")); ok && a != "" {
 		c.algorithm = types.ChecksumAlgorithm(strings.ToUpper(strings.Clone(string(a))))
 	}
 	for _, a := range algorithms {
-		if p, ok := v.FieldByName("Checksum" + string(a)).Interface().(*string); ok && p != nil && *p != "" {
+		if p, ok := reflect.TypeAssert[*string](v.FieldByName("Checksum" + string(a))); ok && p != nil && *p != "" {
 			c.algorithm, c.value = a, strings.Clone(*p)
 		}
 	}
@@ -73,8 +73,7 @@ func (s *Store) receive(body io.Reader, length *int64, in any) (*object, error) 
 	}
 	if err := errors.Join(o.fill(f, body, length), f.Close()); err != nil {
 		o.discard()
-		var known s3err.S3Error
-		if errors.As(err, &known) {
+		if known, ok := errors.AsType[s3err.S3Error](err); ok {
 			return nil, known
 		}
 		return nil, err

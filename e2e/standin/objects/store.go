@@ -269,13 +269,13 @@ func (o *object) get(f *os.File, in *s3.GetObjectInput) (*s3.GetObjectOutput, er
 	}
 	p := &o.properties
 	out := &s3.GetObjectOutput{
-		AcceptRanges: ptr("bytes"), ContentLength: &length, ETag: &o.etag, LastModified: &o.modified, StorageClass: types.StorageClassStandard,
+		AcceptRanges: new("bytes"), ContentLength: &length, ETag: &o.etag, LastModified: &o.modified, StorageClass: types.StorageClassStandard,
 		ContentType: p.contentType, ContentEncoding: p.encoding, ContentLanguage: p.language, ContentDisposition: p.disposition,
 		CacheControl: p.cacheControl, ExpiresString: p.expires, WebsiteRedirectLocation: p.redirect, Metadata: p.metadata,
 		Body: &section{io.LimitReader(f, length), f},
 	}
 	if part {
-		out.ContentRange = ptr(fmt.Sprintf("bytes %d-%d/%d", from, from+length-1, o.size))
+		out.ContentRange = new(fmt.Sprintf("bytes %d-%d/%d", from, from+length-1, o.size))
 	}
 	if in.ChecksumMode == types.ChecksumModeEnabled && !part {
 		o.checksum.tell(out)
@@ -403,7 +403,7 @@ func (s *Store) newFile() string {
 func (p properties) clone() properties {
 	for _, text := range []**string{&p.contentType, &p.encoding, &p.language, &p.disposition, &p.cacheControl, &p.expires, &p.redirect} {
 		if *text != nil {
-			*text = ptr(strings.Clone(**text))
+			*text = new(strings.Clone(**text))
 		}
 	}
 	metadata := make(map[string]string, len(p.metadata))
@@ -413,5 +413,3 @@ func (p properties) clone() properties {
 	p.metadata = metadata
 	return p
 }
-
-func ptr[T any](v T) *T { return &v }
