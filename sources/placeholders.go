@@ -102,7 +102,7 @@ func isClientChosen(placeholder string) bool {
 	if strings.HasPrefix(placeholder, "http.request.tls.client.") {
 		return false
 	}
-	for _, p := range []string{"http.request.", "http.regexp.", "http.matchers."} {
+	for _, p := range []string{"http.request.", "http.regexp.", "http.matchers.", "http.auth.user.service", "http.auth.user.region"} {
 		if strings.HasPrefix(placeholder, p) {
 			return true
 		}
