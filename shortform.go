@@ -1,7 +1,6 @@
 package awssigv4
 
 import (
-	"cmp"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -180,8 +179,8 @@ func upstreamsOf(proxy *reverseproxy.Handler, transport *Transport, host string)
 		scheme = "https://"
 	}
 	hostUp := ""
-	if change := hostChangeOf(proxy); change.signed() {
-		hostUp = cmp.Or(change.fixed, "{http.request.header.Host}")
+	if proxy.Headers != nil && proxy.Headers.Request != nil {
+		hostUp = proxy.Headers.Request.Set.Get("Host")
 	}
 	var urls []string
 	for _, u := range proxy.Upstreams {
