@@ -31,6 +31,9 @@ type Config struct {
 	// S3Address, S3TLSAddress, STSAddress and STSTLSAddress are where to listen. Default: 127.0.0.1, on ports that are
 	// free.
 	S3Address, S3TLSAddress, STSAddress, STSTLSAddress string
+
+	// OnCall, if not nil, is told of each call to STS before it is answered.
+	OnCall func(Call)
 }
 
 // Standin is a running stand-in. All its methods may be called at any time.
@@ -82,7 +85,7 @@ func Start(cfg Config) (_ *Standin, err error) {
 	}
 	s.onClose(s.s3.close)
 
-	s.sts = &stsServer{region: cfg.Region, directory: s.directory}
+	s.sts = &stsServer{region: cfg.Region, directory: s.directory, onCall: cfg.OnCall}
 	for _, door := range []struct {
 		address string
 		open    func(net.Listener) func() error

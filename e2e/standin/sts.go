@@ -74,6 +74,7 @@ func (s *Standin) Calls() []Call {
 type stsServer struct {
 	region    string
 	directory *directory
+	onCall    func(Call)
 
 	mu     sync.Mutex
 	faults map[string]Fault
@@ -174,8 +175,11 @@ func (s *stsServer) fault(roleARN string) (Fault, bool) {
 
 func (s *stsServer) keep(c Call) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	s.calls = append(s.calls, c)
+	s.mu.Unlock()
+	if s.onCall != nil {
+		s.onCall(c)
+	}
 }
 
 // parameters returns those of the query, and those of a form in the body.
