@@ -19,7 +19,7 @@ func TestRetriedBodiesAreWhole(t *testing.T) {
 		for _, framing := range []string{"Content-Length", "chunked"} {
 			t.Run(style+", nobody listens, "+framing, func(t *testing.T) {
 				up := newEndpoint(t, newKeyring(), nil)
-				s := startCaddy(t, configure(freePort(t)+" "+up.Addr(), setup{
+				s := startCaddy(t, configure(deadAddress()+" "+up.Addr(), setup{
 					options: signFor("s3"), host: up.Addr(),
 					proxy: "lb_policy round_robin\nlb_retries 5",
 				}))

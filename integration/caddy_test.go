@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -159,7 +160,7 @@ func forTest(t *testing.T, config []byte, log, level string) []byte {
 	logging["level"] = level
 	if apps, ok := c["apps"].(map[string]any); ok && apps["http"] != nil {
 		http := object(apps, "http")
-		http["grace_period"] = "200ms"
+		http["grace_period"] = "5s"
 		for _, srv := range object(http, "servers") {
 			srv := srv.(map[string]any)
 			srv["automatic_https"] = map[string]any{"disable": true}
@@ -212,6 +213,12 @@ func tempDir(t *testing.T) string {
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	return dir
 }
+
+var dead atomic.Int32
+
+// deadAddress returns a HOST:PORT that refuses connections, another one each
+// time. Nothing here listens on that address, so that nobody takes the port.
+func deadAddress() string { return fmt.Sprintf("127.77.0.1:%d", 1024+dead.Add(1)) }
 
 // pretty indents JSON.
 func pretty(t *testing.T, config []byte) string {

@@ -75,7 +75,6 @@ func TestClientsSignWithPlaceholderKeys(t *testing.T) {
 		{"GET", "/a/b%20c/%C3%A9%2B?list-type=2&prefix=x%2Fy", "", "s3", []string{"X-Amz-Content-Sha256: " + hexHash("")}},
 		{"GET", "/a%20b?x=1&a=b%20c", "", "execute-api", nil},
 		{"PUT", "/key", "hello", "s3", []string{"Content-Type: text/plain", "X-Amz-Content-Sha256: " + hexHash("hello"), "X-Amz-Meta-A: a   b"}},
-		{"PUT", "/key", "hello", "s3", []string{"X-Amz-Content-Sha256: UNSIGNED-PAYLOAD"}},
 		{"POST", "/", "Action=GetCallerIdentity&Version=2011-06-15", "sts", []string{"Content-Type: application/x-www-form-urlencoded; charset=utf-8"}},
 		{"DELETE", "/key?versionId=null", "", "s3", nil},
 		{"HEAD", "/key", "", "s3", nil},
@@ -158,7 +157,14 @@ func TestTamperedRequestsAreRefused(t *testing.T) {
 		"an old date":               s.signed("GET", "/", "", "s3", time.Now().Add(-6*time.Minute), clientKey),
 		"a date to come":            s.signed("GET", "/", "", "s3", time.Now().Add(6*time.Minute), clientKey),
 		"a streamed payload":        s.signed("PUT", "/key", "hello", "s3", time.Now(), clientKey, "X-Amz-Content-Sha256: STREAMING-UNSIGNED-PAYLOAD-TRAILER"),
-		"another body, not hashed":  strings.Replace(s.signed("POST", "/", "hello", "execute-api", time.Now(), clientKey), "\r\n\r\nhello", "\r\n\r\nhallo", 1),
+		"an unsigned payload":       s.signed("PUT", "/key", "hello", "s3", time.Now(), clientKey, "X-Amz-Content-Sha256: UNSIGNED-PAYLOAD"),
+		// One signature must not be good for two requests: what follows may
+		// read path and query by other rules than the signature's.
+		"a signed header in Connection":     change("X-Amz-Meta-A: a", "X-Amz-Meta-A: a\r\nConnection: x-amz-meta-a"),
+		"a plus for an encoded plus":        strings.Replace(s.signed("GET", "/?prefix=a%2Bb", "", "s3", time.Now(), clientKey), "a%2Bb", "a+b", 1),
+		"an encoded slash for a slash":      strings.Replace(s.signed("GET", "/users/a/b", "", "s3", time.Now(), clientKey), "/users/a/b", "/users/a%2Fb", 1),
+		"a path that normalises to another": strings.Replace(s.signed("GET", "/b/k", "", "execute-api", time.Now(), clientKey), "/b/k", "/b//./x/../k", 1),
+		"another body, not hashed":          strings.Replace(s.signed("POST", "/", "hello", "execute-api", time.Now(), clientKey), "\r\n\r\nhello", "\r\n\r\nhallo", 1),
 	}
 	// All others have a signature that is not theirs.
 	reasons := map[string]string{
@@ -167,6 +173,8 @@ func TestTamperedRequestsAreRefused(t *testing.T) {
 		"a presigned query too": "presign parameters", "a session token": "x-amz-security-token",
 		"a key that is not known": "is not known here", "the real key": "is not known here",
 		"an old date": "too long ago", "a date to come": "in the future", "a streamed payload": "aws-chunked",
+		"an unsigned payload": "leaves the body to TLS", "payload made unsigned": "leaves the body to TLS",
+		"a signed header in Connection": "names the signed header", "an encoded slash for a slash": "encoded slash",
 	}
 	for name, raw := range tests {
 		if reasons[name] == "" {

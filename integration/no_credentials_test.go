@@ -50,7 +50,7 @@ func TestNoCredentials(t *testing.T) {
 // TestNobodyListensAsSTS is a network that does not work.
 func TestNobodyListensAsSTS(t *testing.T) {
 	up := newEndpoint(t, newKeyring(), nil)
-	t.Setenv("AWS_ENDPOINT_URL_STS", "http://"+freePort(t))
+	t.Setenv("AWS_ENDPOINT_URL_STS", "http://"+deadAddress())
 	s := startCaddy(t, withErrorRoutes(styles["short form"](up.Addr(), setup{
 		options: "service s3\nregion eu-west-1\ncredentials Role", global: brokerAnd("Role"),
 	})))

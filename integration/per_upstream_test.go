@@ -2,6 +2,7 @@ package integration_test
 
 import (
 	"fmt"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -72,7 +73,7 @@ func TestRetriesSignAnew(t *testing.T) {
 	for style := range perUpstream {
 		t.Run(style+", nobody listens", func(t *testing.T) {
 			two := newTwoRoles(t)
-			s := two.start(t, style, freePort(t), "lb_policy first\nlb_retries 2\nfail_duration 10s")
+			s := two.start(t, style, deadAddress(), "lb_policy first\nlb_retries 2\nfail_duration 10s")
 			s.do("PUT", "/key", "hello").expect(t, 200, "ASIASECOND")
 			bodyIs("hello")(t, two.second.all(1)[0])
 		})
@@ -190,6 +191,63 @@ func TestUpstreamBlocksMatchTheMostExact(t *testing.T) {
 	byName.all(2)
 	if calls := sts.callsFor("Any"); len(calls) > 1 {
 		t.Errorf("STS was called %d times for the named credentials that nobody used, want 1 at most", len(calls))
+	}
+}
+
+// TestBlocksSayAll: service, region, host and credentials may all stand in the
+// blocks, and nothing beside them.
+func TestBlocksSayAll(t *testing.T) {
+	for style, configure := range map[string]func(upstreams, blocks string) string{
+		"transport": func(upstreams, blocks string) string {
+			return "reverse_proxy " + upstreams + " {\nlb_policy round_robin\ntransport aws_sigv4 {\n" + blocks + "\n}\n}"
+		},
+		"short form": func(upstreams, blocks string) string {
+			return "aws_sigv4 " + upstreams + " {\nlb_policy round_robin\n" + blocks + "\n}"
+		},
+		"handler and transport": func(upstreams, blocks string) string {
+			return "aws_sigv4\nreverse_proxy " + upstreams + " {\nlb_policy round_robin\ntransport aws_sigv4 {\n" + blocks + "\n}\n}"
+		},
+	} {
+		for credentials, with := range map[string]func(name string) string{
+			"with credentials":    func(name string) string { return "credentials " + name },
+			"without credentials": func(string) string { return "" },
+		} {
+			t.Run(style+", "+credentials, func(t *testing.T) {
+				t.Setenv("AWS_ACCESS_KEY_ID", "AKIDALICE")
+				t.Setenv("AWS_SECRET_ACCESS_KEY", "alice/secret+access=key")
+				two := newTwoRoles(t)
+				if credentials == "without credentials" {
+					two.first.keys, two.second.keys = newKeyring(), newKeyring()
+				}
+				two.second.host = "second.example"
+				s := startCaddy(t, site(setup{global: brokerAnd("First", "Second")}, configure(two.first.Addr()+" "+two.second.Addr(), fmt.Sprintf(
+					"upstream %s {\nservice es\nregion eu-west-1\n%s\n}\nupstream %s {\nservice s3\nregion us-east-1\nhost second.example\n%s\n}",
+					two.first.Addr(), with("First"), two.second.Addr(), with("Second")))))
+				for range 4 {
+					s.do("PUT", "/a//b", "body").expect(t, 200)
+				}
+				for _, r := range two.first.all(2) {
+					bodyIs("body")(t, r)
+				}
+				if r := two.second.all(2)[0]; !strings.Contains(r.Get("Authorization"), "/us-east-1/s3/") || r.Target != "/a//b" {
+					t.Errorf("%s arrived with %s", r.Line, r.Get("Authorization"))
+				}
+			})
+		}
+	}
+}
+
+// TestSocketUpstream: a socket has no name, so the host says what is signed.
+func TestSocketUpstream(t *testing.T) {
+	for style, configure := range styles {
+		t.Run(style, func(t *testing.T) {
+			socket := filepath.Join(tempDir(t), "s")
+			up := listenEndpoint(t, "unix/"+socket, nil, newKeyring(), nil)
+			up.host = "minio.example"
+			s := startCaddy(t, configure("unix/"+socket, setup{options: signFor("s3") + "\nhost minio.example", host: "none"}))
+			s.do("PUT", "/a//b", "body").expect(t, 200)
+			up.all(1)
+		})
 	}
 }
 

@@ -18,6 +18,7 @@ type scenario struct {
 	upstreams int    // default: 1
 	dead      bool   // nobody listens on the first upstream
 	host      string // the Host that the endpoint serves, if it is not its address
+	dial      string // before the endpoint's port, if it is not its address
 
 	// request is what clients do. Default: one GET.
 	request func(s *server) []reply
@@ -49,6 +50,16 @@ var scenarios = []scenario{
 		name: "header_up Host, https upstream", https: true,
 		setup: setup{proxy: "header_up Host search.example:9243", host: "search.example:9243"},
 		host:  "search.example:9243",
+	},
+	{
+		name: "upstream of the request, payload unsigned", https: true,
+		setup: setup{
+			options: "payload unsigned\nhost search.example\nallow_hosts search.example 127.0.0.1", host: "none",
+			before: "map {method} {to} {\ndefault 127.0.0.1\n}", transport: "allow_hosts search.example 127.0.0.1",
+		},
+		host: "search.example", dial: "{to}:",
+		request: func(s *server) []reply { return []reply{s.do("PUT", "/a", "body")} },
+		arrives: bodyIs("body"),
 	},
 	{
 		name:  "option host",
@@ -142,6 +153,18 @@ var scenarios = []scenario{
 			return []reply{s.get("/", "X-Amz-Meta-A:   two   blanks  ", "x-amz-meta-a: again", "X-AMZ-META-EMPTY:",
 				"X-Amz-Meta-Utf8: é", "x-amz-tagging: a=b&c=d", "Content-Type: text/html; charset=\"utf-8\"", "X-Amzn-Trace-Id: Root=1",
 				"Cookie: a=b", "Te: trailers", "Accept-Encoding: identity", "Range: bytes=0-", "If-Match: \"x\"", "X_Amz_Under: score")}
+		},
+	},
+	{
+		name:  "sign_headers",
+		setup: setup{options: "sign_headers + x-api-version x-missing"},
+		request: func(s *server) []reply {
+			return []reply{s.get("/", "X-Api-Version: 1", "X-Api-Version:  2  3", "Content-Type: text/plain")}
+		},
+		arrives: func(t *testing.T, r *wireverify.Request) {
+			if a := r.Get("Authorization"); !strings.Contains(a, "SignedHeaders=content-type;host;x-a") || !strings.Contains(a, ";x-api-version,") {
+				t.Errorf("arrived with %s", a)
+			}
 		},
 	},
 	{
@@ -317,7 +340,7 @@ func (sc scenario) run(t *testing.T, style, service string, configure func(strin
 	scheme := ""
 	set := sc.setup
 	set.options = signFor(service) + "\n" + set.options
-	set.transport = signFor(service)
+	set.transport = signFor(service) + "\n" + set.transport
 	listen := newEndpoint
 	if sc.https {
 		listen, scheme = newTLSEndpoint, "https://"
@@ -328,12 +351,16 @@ func (sc scenario) run(t *testing.T, style, service string, configure func(strin
 	}
 	for i := range max(sc.upstreams, 1) {
 		if sc.dead && i == 0 {
-			addresses = append(addresses, scheme+freePort(t))
+			addresses = append(addresses, scheme+deadAddress())
 			continue
 		}
 		up := listen(t, newKeyring(), echoUpgrades)
 		up.host = sc.host
 		ups = append(ups, up)
+		if sc.dial != "" {
+			addresses = append(addresses, sc.dial+portOf(up))
+			continue
+		}
 		addresses = append(addresses, scheme+up.Addr())
 	}
 	if set.host == "" && sc.host == "" {

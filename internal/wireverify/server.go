@@ -54,10 +54,15 @@ type Server struct {
 	closed   bool
 }
 
-// Listen starts a server on a TCP address such as "127.0.0.1:0", with TLS if
-// config is not nil. decide says what to do with a request by its head.
+// Listen starts a server on a TCP address such as "127.0.0.1:0", or on a Unix
+// socket, "unix//run/x.sock", with TLS if config is not nil. decide says what to
+// do with a request by its head.
 func Listen(address string, config *tls.Config, decide func(head *Request) Action) (*Server, error) {
-	l, err := net.Listen("tcp", address)
+	network := "tcp"
+	if path, ok := strings.CutPrefix(address, "unix/"); ok {
+		network, address = "unix", path
+	}
+	l, err := net.Listen(network, address)
 	if err != nil {
 		return nil, err
 	}
