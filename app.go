@@ -33,9 +33,11 @@ type App struct {
 	// `.`, and must not be the name of a source.
 	CredentialsRaw map[string]json.RawMessage `json:"credentials,omitempty" caddy:"namespace=aws_sigv4.credentials inline_key=source"`
 
-	ctx     caddy.Context
-	logger  *zap.Logger
-	named   map[string]credentials.Source
+	ctx    caddy.Context
+	logger *zap.Logger
+	named  map[string]credentials.Source
+	// unnamed are sources that are used by their own name. It is only written
+	// while the configuration is provisioned.
 	unnamed map[string]credentials.Source
 	cache   *credentials.Cache
 	release []func()
@@ -116,6 +118,11 @@ func (a *App) Provision(ctx caddy.Context) error {
 				return fieldError("credentials."+name, err)
 			}
 		}
+	}
+	// Used wherever no credentials are named, so it must be there before the
+	// first request: modules can't be loaded then.
+	if _, err := a.defaultSource(); err != nil {
+		return err
 	}
 	cache, _, err := caches.LoadOrNew(cacheKey, func() (caddy.Destructor, error) {
 		return pooledCache{credentials.NewCache(credentials.Options{})}, nil
@@ -238,8 +245,14 @@ func (a *App) defaultSource() (credentials.Source, error) { return a.Source("def
 
 // credentials returns an identity's credentials from the cache. Before Start it
 // waits: reverse_proxy begins its health checks when it is provisioned, which
-// `caddy validate` does too, and that must not touch the network.
+// `caddy validate` does too, and that must not touch the network. A
+// configuration that has ended still serves the requests that it began.
 func (a *App) credentials(ctx context.Context, id credentials.Identity) (*credentials.Credentials, error) {
+	select {
+	case <-a.started:
+		return a.cache.Get(ctx, id)
+	default:
+	}
 	select {
 	case <-a.started:
 	case <-a.ended:

@@ -2,10 +2,12 @@ package awssigv4
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2"
@@ -33,7 +35,9 @@ import (
 // headers, so these are checked as they stand: the directive aws_sigv4_auth is
 // ordered before `request_header`. As with AWS, the date may be at most 5
 // minutes away, `host` and every `x-amz-*` header must be signed, and the body
-// must have the hash that was signed; UNSIGNED-PAYLOAD leaves it to TLS.
+// must have the hash that was signed; UNSIGNED-PAYLOAD leaves it to TLS, and is
+// refused without. A path or query whose signature would also fit another one
+// is refused, because the next handler could take it for that one.
 // Presigned URLs, session tokens and aws-chunked bodies are refused.
 type SignatureAuth struct {
 	// The keys that clients may sign with.
@@ -106,6 +110,7 @@ func (a *SignatureAuth) Provision(ctx caddy.Context) error {
 		s, ok := a.signers[id]
 		return s, ok
 	}, 0)
+	a.verifier.Exact = true
 	return nil
 }
 
@@ -149,48 +154,80 @@ func (a *SignatureAuth) verify(r *http.Request) (sigv4.Authorization, error) {
 	if _, ok := a.signers[claimed.AccessKeyID]; !ok {
 		return claimed, fmt.Errorf("key %q is not known here", claimed.AccessKeyID)
 	}
-	hash, err := a.payloadHash(r)
-	if err != nil {
+	for _, v := range r.Header.Values("Connection") {
+		for name := range strings.SplitSeq(v, ",") {
+			if slices.Contains(claimed.SignedHeaders, strings.ToLower(strings.TrimSpace(name))) {
+				return claimed, fmt.Errorf("the Connection header names the signed header %q, which would be removed on the way", strings.TrimSpace(name))
+			}
+		}
+	}
+	in := sigv4.VerifyInput{
+		Method:   orig.Method,
+		Host:     r.Host,
+		RawPath:  sigv4.RawPath(&orig),
+		RawQuery: orig.URL.RawQuery,
+		Header:   r.Header,
+	}
+	if in.PayloadHash, err = a.saidHash(r); err != nil {
 		return claimed, err
 	}
-	return a.verifier.Verify(sigv4.VerifyInput{
-		Method:      orig.Method,
-		Host:        r.Host,
-		RawPath:     sigv4.RawPath(&orig),
-		RawQuery:    orig.URL.RawQuery,
-		Header:      r.Header,
-		PayloadHash: hash,
-	})
+	if in.PayloadHash != "" {
+		return a.verifier.Verify(in)
+	}
+	// The body has to be read to know its hash. Whatever is wrong besides is
+	// found before.
+	in.PayloadHash = sigv4.EmptyPayloadHash
+	auth, err := a.verifier.Verify(in)
+	if ve, ok := errors.AsType[*sigv4.VerifyError](err); !ok || ve.Reason != sigv4.ReasonSignatureMismatch {
+		return auth, err
+	}
+	if in.PayloadHash, err = a.readHash(r); err != nil {
+		return claimed, err
+	}
+	return a.verifier.Verify(in)
 }
 
-// payloadHash returns what the body adds to the canonical request: what the
-// client says it is, with the body made to prove it, or else its own hash.
-func (a *SignatureAuth) payloadHash(r *http.Request) (string, error) {
+// saidHash returns the payload hash that the client says, with the body made to
+// prove it; or that of nothing, if there is no body; or "".
+func (a *SignatureAuth) saidHash(r *http.Request) (string, error) {
 	said := r.Header.Get("X-Amz-Content-Sha256")
+	noBody := r.Body == nil || r.Body == http.NoBody || r.ContentLength == 0
 	switch {
+	case said == sigv4.UnsignedPayload && r.TLS == nil:
+		return "", errors.New("UNSIGNED-PAYLOAD leaves the body to TLS, and this request came without: sign its hash")
 	case said == sigv4.UnsignedPayload:
 		return said, nil
-	case said != "":
-		if err := refuseFraming(r.Header); err != nil {
-			return "", err
-		}
-		if r.Body == nil || r.Body == http.NoBody || r.ContentLength == 0 {
-			return sigv4.EmptyPayloadHash, nil
-		}
-		r.Body = payload.NewChecked(r.Body, said)
-		return said, nil
-	case r.Body == nil || r.Body == http.NoBody:
+	case noBody:
 		return sigv4.EmptyPayloadHash, nil
+	case said == "":
+		return "", nil
 	}
-	limit := a.BodyLimit
-	if limit == 0 {
-		limit = payload.DefaultLimit
-	}
-	var b clientBody
-	if err := b.hold(r, r.ContentLength, limit); err != nil {
+	if err := refuseFraming(r.Header); err != nil {
 		return "", err
 	}
-	// The headers stay as the client signed them, Content-Length among them.
+	r.Body = provenBody{payload.NewChecked(r.Body, said)}
+	return said, nil
+}
+
+// provenBody is a body that has to prove its hash. If it can't, whoever reads it
+// gets an error with the status for the client.
+type provenBody struct{ io.ReadCloser }
+
+func (b provenBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if pe, ok := errors.AsType[*payload.Error](err); ok {
+		err = caddyhttp.Error(pe.Status, pe)
+	}
+	return n, err
+}
+
+// readHash reads the body into memory, and returns its hash. The headers stay
+// as the client signed them, Content-Length among them.
+func (a *SignatureAuth) readHash(r *http.Request) (string, error) {
+	var b clientBody
+	if err := b.hold(r, r.ContentLength, cmp.Or(a.BodyLimit, payload.DefaultLimit)); err != nil {
+		return "", err
+	}
 	r.Body = io.NopCloser(bytes.NewReader(b.held))
 	r.ContentLength = int64(len(b.held))
 	r.TransferEncoding = nil

@@ -23,6 +23,11 @@ type clientBody struct {
 	hash   string
 	isHeld bool
 
+	// heldFrom is the body that was read; touched is set when a body that send
+	// made is read, see isOurs.
+	heldFrom io.ReadCloser
+	touched  atomic.Bool
+
 	// streamed is the body that went out untouched; consumed tells whether
 	// anything was read from it.
 	streamed io.ReadCloser
@@ -36,9 +41,10 @@ func (*clientBody) String() string { return "[request body]" }
 const bodyVar = "aws_sigv4.body"
 
 // bodyOf returns what is remembered of the body of the request with this
-// context. A health check has nowhere to remember it, and is never repeated.
-func bodyOf(ctx context.Context) *clientBody {
-	if p := planOf(ctx); p != nil {
+// context, by the handler's plan if there is one. A health check has nowhere
+// to remember it, and is never repeated.
+func bodyOf(ctx context.Context, p *plan) *clientBody {
+	if p != nil {
 		return &p.body
 	}
 	if b, ok := caddyhttp.GetVar(ctx, bodyVar).(*clientBody); ok {
@@ -61,7 +67,10 @@ func (b *clientBody) cover(out *http.Request, mode payload.Mode, rule sigv4.Payl
 		// For net/http a body and no length means that it is not known.
 		length = -1
 	}
-	held := b.isHeld && hasBody && (length < 0 || length == int64(len(b.held)))
+	if len(out.Trailer) > 0 {
+		return "", refuse(http.StatusBadRequest, "a request with trailers can't be signed: they come after the signature; send the fields as headers")
+	}
+	held := b.isHeld && hasBody && b.isOurs(out.Body)
 	if held {
 		length = int64(len(b.held))
 	}
@@ -114,15 +123,13 @@ func emptyHash(rule sigv4.PayloadRule) string {
 
 // hold reads the body into memory.
 func (b *clientBody) hold(out *http.Request, length, limit int64) error {
-	if len(out.Trailer) > 0 {
-		return refuse(http.StatusBadRequest, "a request with trailers can't be signed: its payload hash is sent before them; send the fields as headers")
-	}
+	from := out.Body
 	data, err := payload.Read(out.Body, length, limit)
 	out.Body.Close()
 	if err != nil {
 		return err
 	}
-	b.held, b.hash, b.isHeld = data, "", true
+	b.held, b.hash, b.isHeld, b.heldFrom = data, "", true, from
 	return nil
 }
 
@@ -139,9 +146,38 @@ func (b *clientBody) send(out *http.Request, data []byte) {
 		out.Body, out.GetBody = http.NoBody, nil
 		return
 	}
-	out.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(data)), nil }
+	out.GetBody = func() (io.ReadCloser, error) { return &replay{bytes.NewReader(data), &b.touched}, nil }
 	out.Body, _ = out.GetBody()
 }
+
+// isOurs tells whether a body is the one that is held: the one that was read
+// for it, or one that send made, in whatever others have wrapped it. A read of
+// no bytes goes through a wrapper and changes nothing. Anything else was put
+// there since, and counts.
+func (b *clientBody) isOurs(body io.ReadCloser) bool {
+	if sameBody(b.heldFrom, body) {
+		return true
+	}
+	b.touched.Store(false)
+	_, _ = body.Read(nil)
+	return b.touched.Load()
+}
+
+// replay is a held body on its way out.
+type replay struct {
+	*bytes.Reader
+	touched *atomic.Bool
+}
+
+func (r *replay) Read(p []byte) (int, error) {
+	if len(p) == 0 {
+		r.touched.Store(true)
+		return 0, nil
+	}
+	return r.Reader.Read(p)
+}
+
+func (*replay) Close() error { return nil }
 
 // stream lets the body through and notes whether it was read.
 func (b *clientBody) stream(out *http.Request, limit int64) {

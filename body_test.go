@@ -147,15 +147,15 @@ func TestEmptyBodies(t *testing.T) {
 
 func TestBodiesAreRememberedWithoutShowing(t *testing.T) {
 	ctx := context.WithValue(context.Background(), caddyhttp.VarsCtxKey, make(map[string]any))
-	b := bodyOf(ctx)
+	b := bodyOf(ctx, nil)
 	b.held, b.isHeld = []byte("secret body"), true
-	if bodyOf(ctx) != b {
+	if bodyOf(ctx, nil) != b {
 		t.Error("the body was forgotten between two attempts")
 	}
 	if shown := fmt.Sprintf("%v %+v %s", caddyhttp.GetVar(ctx, bodyVar), b, b); strings.Contains(shown, "secret") {
 		t.Errorf("the body shows in %q", shown)
 	}
-	if bodyOf(context.Background()) == nil {
+	if bodyOf(context.Background(), nil) == nil {
 		t.Error("a request without variables, as a health check is, needs a place too")
 	}
 }

@@ -61,11 +61,10 @@ func (c *choice) scope() (service, region string, err error) {
 // allowedByPlan asks the handler's allow-lists too, now that the destination
 // is known.
 func (c *choice) allowedByPlan(d destination, dialled string) error {
-	if c.plan == nil || c.plan.allow == &c.t.Allow {
+	if c.plan == nil {
 		return nil
 	}
-	a := c.plan.allow
-	return errors.Join(a.permitService(d.service), a.permitRegion(d.region), a.permitHost(d.host), a.permitHost(dialled))
+	return c.plan.permit(d, dialled)
 }
 
 // options returns how the body and which headers are covered: as the transport
@@ -84,40 +83,58 @@ func (c *choice) options() (payload.Mode, int64, *sigv4.HeaderRules) {
 func (c *choice) credentials(ctx context.Context) (*credentials.Credentials, error) {
 	var id credentials.Identity
 	var err error
+	perRequest := false
 	switch {
 	case c.block != nil && c.block.namesCredentials():
 		id, err = c.t.allowedIdentity(&c.block.Target, c.expand)
-	case c.plan != nil:
-		id = c.plan.identity
+		perRequest = c.block.source.PerRequest()
+	case c.plan != nil && c.plan.identity != nil:
+		id, perRequest = *c.plan.identity, c.plan.perRequest
 		err = c.t.Allow.permitRole(id)
 	default:
 		id, err = c.t.identityOf(c.expand)
+		perRequest = c.t.namesCredentials() && c.t.source.PerRequest()
+	}
+	if err == nil && c.plan != nil {
+		err = c.plan.permitRole(id)
 	}
 	if err != nil {
 		return nil, err
 	}
-	if c.plan != nil {
-		if err := c.plan.allow.permitRole(id); err != nil {
-			return nil, err
-		}
+	creds, err := c.t.app.credentials(ctx, id)
+	if ce, ok := errors.AsType[*credentials.Error](err); ok && perRequest {
+		// Whose credentials are missing was the client's choice: it says
+		// nothing about the upstream.
+		return nil, &refusal{credentialsStatus(ce), ce}
 	}
-	return c.t.app.credentials(ctx, id)
+	return creds, err
 }
 
 // userHost returns the Host that the operator put on the request, with
-// `header_up Host` or `health_headers Host`, or "". What differs from neither
-// the client's own Host nor the upstream's address was put there by nobody.
-func userHost(req *http.Request, repl *caddy.Replacer, dialled string) string {
+// `header_up Host` or `health_headers Host`, or "".
+func (t *Transport) userHost(req *http.Request, repl *caddy.Replacer, dialled string) string {
 	host := req.Host
 	if host == "" || strings.EqualFold(host, dialled) || strings.EqualFold(host, req.URL.Host) {
 		return ""
 	}
+	client, ok := "", false
 	if repl != nil {
-		for _, name := range [...]string{"http.request.hostport", "http.request.host"} {
-			if client, ok := repl.GetString(name); ok && strings.EqualFold(host, client) {
-				return ""
-			}
-		}
+		client, ok = repl.GetString("http.request.hostport")
+	}
+	switch {
+	case !ok:
+		// A health check, which has no client.
+		return host
+	case t.hostChange != nil && t.hostChange.signed():
+		return host
+	case t.hostChange != nil:
+		return ""
+	}
+	// Whoever uses this transport is not Caddy's reverse_proxy: what differs
+	// from the client's own Host was put there by it.
+	name, _ := repl.GetString("http.request.host")
+	if strings.EqualFold(host, client) || strings.EqualFold(host, name) {
+		return ""
 	}
 	return host
 }

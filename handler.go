@@ -2,6 +2,7 @@ package awssigv4
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"net/http"
 	"slices"
@@ -121,7 +122,11 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 // prepare takes the request's way up to where it is handed on.
 func (h *Handler) prepare(r *http.Request, repl *caddy.Replacer) (*plan, *http.Request, error) {
 	expand := expander(repl)
-	p := &plan{allow: &h.Allow, rules: h.rules, mode: h.Payload, bodyLimit: h.BodyLimit}
+	p := &plan{rules: h.rules, mode: h.Payload, bodyLimit: h.BodyLimit}
+	if outer := planOf(r.Context()); outer != nil {
+		p.allow = slices.Clone(outer.allow)
+	}
+	p.allow = append(p.allow, &h.Allow)
 	if err := h.choose(p, expand); err != nil {
 		return nil, nil, err
 	}
@@ -132,6 +137,9 @@ func (h *Handler) prepare(r *http.Request, repl *caddy.Replacer) (*plan, *http.R
 		return nil, nil, err
 	}
 	dest, known, err := h.destination(p)
+	if err == nil && dest.host != "" {
+		err = p.permit(dest.destination, "")
+	}
 	if err != nil {
 		return nil, nil, err
 	}
@@ -142,11 +150,9 @@ func (h *Handler) prepare(r *http.Request, repl *caddy.Replacer) (*plan, *http.R
 	if err != nil {
 		return nil, nil, err
 	}
-	var creds *credentials.Credentials
-	if !h.DeferCredentials {
-		if creds, err = h.app.credentials(r.Context(), p.identity); err != nil {
-			return nil, nil, err
-		}
+	creds, err := h.fetch(r.Context(), p)
+	if err != nil {
+		return nil, nil, err
 	}
 	out := ownCopy(r)
 	removeConnectionHeaders(out.Header)
@@ -160,7 +166,7 @@ func (h *Handler) prepare(r *http.Request, repl *caddy.Replacer) (*plan, *http.R
 	repl.Set("http.aws_sigv4.host", dest.host)
 	repl.Set("http.aws_sigv4.service", dest.service)
 	repl.Set("http.aws_sigv4.region", dest.region)
-	repl.Set("http.aws_sigv4.identity", p.identity.Label)
+	repl.Set("http.aws_sigv4.identity", p.label())
 	if !h.signs() {
 		h.withhold(out, raw)
 		return p, out, nil
@@ -189,8 +195,33 @@ func (h *Handler) choose(p *plan, expand credentials.Expander) error {
 	if p.region, err = h.region.resolve(expand); err != nil {
 		return refuse(http.StatusForbidden, "region: %w", err)
 	}
-	p.identity, err = h.identityOf(expand)
-	return err
+	if !h.namesCredentials() {
+		return nil
+	}
+	id, err := h.allowedIdentity(&h.Target, expand)
+	if err != nil {
+		return err
+	}
+	p.identity, p.perRequest = &id, h.source.PerRequest()
+	return p.permitRole(id)
+}
+
+// fetch gets the credentials, unless that is the transport's business.
+func (h *Handler) fetch(ctx context.Context, p *plan) (*credentials.Credentials, error) {
+	if h.DeferCredentials || p.identity == nil && !h.signs() && !h.Defer {
+		return nil, nil
+	}
+	if p.identity != nil {
+		return h.app.credentials(ctx, *p.identity)
+	}
+	id, err := h.identityOf(nil)
+	if err != nil {
+		return nil, err
+	}
+	if err := p.permitRole(id); err != nil {
+		return nil, err
+	}
+	return h.app.credentials(ctx, id)
 }
 
 // handlerDestination is a destination that the handler may know before an

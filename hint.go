@@ -32,7 +32,7 @@ func newHintWriter(w http.ResponseWriter, logger *zap.Logger, p *plan, signed bo
 func (w *hintWriter) WriteHeader(status int) {
 	refused := status == http.StatusForbidden || status == http.StatusBadRequest || status == http.StatusUnauthorized
 	switch {
-	case refused && !w.signed && !w.plan.taken.Load():
+	case refused && !w.signed && !w.plan.taken():
 		w.hint("nothing signed this request: the reverse_proxy behind aws_sigv4 has no `transport aws_sigv4`; add it, or give aws_sigv4 a `host`")
 	case refused:
 		w.watching = true
@@ -71,7 +71,7 @@ func (w *hintWriter) look(b []byte) {
 		if !bytes.Contains(b, e) {
 			continue
 		}
-		if w.plan.taken.Load() {
+		if w.plan.taken() {
 			w.hint("the upstream refused the signature: compare host, service and region with what it verifies for, and the secret key; debug logging shows the canonical request")
 		} else {
 			w.hint("the upstream refused the signature: something behind aws_sigv4 changed the request after it was signed; " +
@@ -83,7 +83,7 @@ func (w *hintWriter) look(b []byte) {
 
 func (w *hintWriter) hint(message string) {
 	if c := w.logger.Check(zapcore.WarnLevel, message); c != nil {
-		c.Write(zap.String("host", w.plan.host), zap.String("identity", w.plan.identity.Label))
+		c.Write(zap.String("host", w.plan.host), zap.String("identity", w.plan.label()))
 	}
 }
 

@@ -28,7 +28,9 @@ func TestHintsSayWhatToLookAt(t *testing.T) {
 	} {
 		core, logs := observer.New(zap.WarnLevel)
 		p := new(plan)
-		p.taken.Store(tc.taken)
+		if tc.taken {
+			p.claim(new(Transport))
+		}
 		rec := httptest.NewRecorder()
 		w := newHintWriter(rec, zap.New(core), p, tc.signed)
 		w.WriteHeader(tc.status)

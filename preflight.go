@@ -26,12 +26,12 @@ func (t *Transport) checkUpstreams(ctx caddy.Context) error {
 	if proxy == nil {
 		return nil
 	}
-	headerUpHost := ""
-	if proxy.Headers != nil && proxy.Headers.Request != nil {
-		headerUpHost = proxy.Headers.Request.Set.Get("Host")
+	t.hostChange = hostChangeOf(proxy)
+	if len(t.Allow.Hosts) == 0 && t.hostChange.byRequest != "" {
+		return fieldError("allow_hosts", fmt.Errorf("the Host is filled from the request (%s): say with allow_hosts which hosts may be signed for", t.hostChange.byRequest))
 	}
-	if len(t.Allow.Hosts) == 0 && sources.NeedsRequest(harmlessHosts.Replace(headerUpHost)) {
-		return fieldError("allow_hosts", fmt.Errorf("`header_up Host %s` is filled from the request: say with allow_hosts which hosts may be signed for", headerUpHost))
+	if len(t.Allow.Hosts) == 0 && !t.UpstreamOnly && holdsRequest(proxy.DynamicUpstreamsRaw) {
+		return fieldError("allow_hosts", errors.New("the dynamic upstreams are filled from the request: say with allow_hosts which hosts may be signed for"))
 	}
 	for i, u := range proxy.Upstreams {
 		path := fmt.Sprintf("upstreams[%d].dial", i)
@@ -39,11 +39,11 @@ func (t *Transport) checkUpstreams(ctx caddy.Context) error {
 			return fieldError(path, fmt.Errorf("%q is filled from the request: say with allow_hosts which hosts may be signed for", u.Dial))
 		}
 		addr, err := caddy.ParseNetworkAddress(u.Dial)
-		if err != nil || strings.Contains(u.Dial, "{") || strings.Contains(headerUpHost, "{") {
+		if err != nil || strings.Contains(u.Dial, "{") || t.hostChange.signed() && t.hostChange.fixed == "" {
 			continue
 		}
 		dialled := addr.JoinHostPort(0)
-		err = t.checkUpstream(dialled, headerUpHost)
+		err = t.checkUpstream(dialled, t.hostChange.fixed)
 		if _, ok := errors.AsType[*endpoint.Error](err); ok && t.app.handlersChoose {
 			// A handler before may say it. Which one is before this transport
 			// can't be seen here, but health checks have none.
@@ -58,14 +58,6 @@ func (t *Transport) checkUpstreams(ctx caddy.Context) error {
 	}
 	return nil
 }
-
-// harmlessHosts drops the placeholders that don't let a request choose a Host:
-// what the upstream is, what the handler chose by its own rules, and what is
-// never signed.
-var harmlessHosts = strings.NewReplacer(
-	"{http.reverse_proxy.upstream.hostport}", "", "{http.reverse_proxy.upstream.host}", "",
-	"{http.aws_sigv4.host}", "", "{http.request.host}", "", "{http.request.hostport}", "",
-)
 
 func (t *Transport) checkUpstream(dialled, headerUpHost string) error {
 	block, err := t.blockFor(dialled)

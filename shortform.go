@@ -1,6 +1,7 @@
 package awssigv4
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -179,8 +180,8 @@ func upstreamsOf(proxy *reverseproxy.Handler, transport *Transport, host string)
 		scheme = "https://"
 	}
 	hostUp := ""
-	if proxy.Headers != nil && proxy.Headers.Request != nil {
-		hostUp = proxy.Headers.Request.Set.Get("Host")
+	if change := hostChangeOf(proxy); change.signed() {
+		hostUp = cmp.Or(change.fixed, "{http.request.header.Host}")
 	}
 	var urls []string
 	for _, u := range proxy.Upstreams {

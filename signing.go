@@ -105,12 +105,15 @@ type destination struct {
 // are part of it, so that nothing leaves without them.
 func (s *Signing) locate(host, service, region string) (destination, error) {
 	d := destination{host: host, service: service, region: region}
+	if err := s.Allow.permitHost(host); err != nil {
+		return d, err
+	}
 	inferred, err := s.parsed.lookup(host)
 	switch {
 	case err == nil && inferred.Algorithm != endpoint.SigV4:
-		return d, fmt.Errorf("host %s needs algorithm %s, which can't be signed yet; nothing was sent", host, inferred.Algorithm)
+		return d, refuse(http.StatusForbidden, "host %s needs algorithm %s, which can't be signed yet; nothing was sent", host, inferred.Algorithm)
 	case err != nil && (service == "" || region == ""):
-		return d, err
+		return d, refuse(http.StatusForbidden, "%w", err)
 	}
 	if service == "" {
 		d.service = inferred.Service
@@ -122,9 +125,6 @@ func (s *Signing) locate(host, service, region string) (destination, error) {
 		return d, err
 	}
 	if err := s.Allow.permitRegion(d.region); err != nil {
-		return d, err
-	}
-	if err := s.Allow.permitHost(host); err != nil {
 		return d, err
 	}
 	d.path = sigv4.PathRuleFor(d.service)
@@ -163,7 +163,7 @@ func (s *Signing) sign(out *http.Request, target sigv4.Target, d destination, cr
 		Trace:         trace,
 	})
 	if err != nil {
-		return fmt.Errorf("signing for %s: %w", d.host, err)
+		return refuse(http.StatusInternalServerError, "signing for %s: %w", d.host, err)
 	}
 	target.SetURL(out.URL)
 	out.Host = d.host
@@ -206,26 +206,20 @@ func ownCopy(r *http.Request) *http.Request {
 	return &out
 }
 
-// hostCache remembers what hosts turned out to be. It is bounded because a
-// host may depend on the request.
+// hostCache remembers what hosts turned out to be, if anything. It is bounded
+// because a host may depend on the request.
 type hostCache struct {
-	m sync.Map // host → hostEntry
+	m sync.Map // host → endpoint.Endpoint
 	n atomic.Int64
 }
 
-type hostEntry struct {
-	endpoint endpoint.Endpoint
-	err      error
-}
-
 func (c *hostCache) lookup(host string) (endpoint.Endpoint, error) {
-	if e, ok := c.m.Load(host); ok {
-		e := e.(hostEntry)
-		return e.endpoint, e.err
+	if ep, ok := c.m.Load(host); ok {
+		return ep.(endpoint.Endpoint), nil
 	}
 	ep, err := endpoint.Parse(host)
-	if c.n.Add(1) <= 1024 {
-		c.m.Store(host, hostEntry{ep, err})
+	if err == nil && c.n.Add(1) <= 1024 {
+		c.m.Store(host, ep)
 	}
 	return ep, err
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/caddyserver/caddy/v2"
 
@@ -173,5 +174,19 @@ func checkHost(host string) error {
 	if len(host) > 1 && host[0] == '*' {
 		return fmt.Errorf("%q is a pattern: write one host", host)
 	}
+	if len(host) > 260 || !onlyHostBytes(host) {
+		return fmt.Errorf("%.80q is not a host: write HOST or HOST:PORT, of letters, digits, `-`, `_` and `.`", host)
+	}
 	return checkHostPattern(host)
+}
+
+const hostBytes = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.:[]"
+
+func onlyHostBytes(host string) bool {
+	for i := range len(host) {
+		if strings.IndexByte(hostBytes, host[i]) < 0 {
+			return false
+		}
+	}
+	return true
 }

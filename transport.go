@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
@@ -43,6 +44,10 @@ type Transport struct {
 
 	// Refuse upstreams that no entry of `upstreams` matches.
 	UpstreamOnly bool `json:"upstream_only,omitempty"`
+
+	// hostChange is what the reverse_proxy around does to Host; nil if there
+	// is none around.
+	hostChange *hostChange
 }
 
 // UpstreamTarget is what is signed differently for some upstreams.
@@ -139,6 +144,10 @@ func (t *Transport) signedCopy(req *http.Request) (*http.Request, error) {
 	if info, ok := reverseproxy.GetDialInfo(ctx); ok {
 		dialled = info.Address
 	}
+	p := planOf(ctx)
+	if p != nil && !p.claim(t) {
+		p = nil
+	}
 	block, err := t.blockFor(dialled)
 	if err != nil {
 		return nil, err
@@ -147,8 +156,8 @@ func (t *Transport) signedCopy(req *http.Request) (*http.Request, error) {
 		return nil, err
 	}
 	repl, _ := ctx.Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
-	c := &choice{t: t, block: block, plan: planOf(ctx), expand: expander(repl)}
-	host, err := c.host(userHost(req, repl, dialled), dialled)
+	c := &choice{t: t, block: block, plan: p, expand: expander(repl)}
+	host, err := c.host(t.userHost(req, repl, dialled), dialled)
 	if err != nil {
 		return nil, err
 	}
@@ -175,7 +184,7 @@ func (t *Transport) signedCopy(req *http.Request) (*http.Request, error) {
 		return nil, err
 	}
 	mode, limit, rules := c.options()
-	hash, err := bodyOf(ctx).cover(out, mode, dest.payload, out.URL.Scheme == "https", limit)
+	hash, err := bodyOf(ctx, p).cover(out, mode, dest.payload, out.URL.Scheme == "https", limit)
 	if err != nil {
 		return nil, err
 	}
@@ -184,32 +193,38 @@ func (t *Transport) signedCopy(req *http.Request) (*http.Request, error) {
 	}
 	// Only servers have one; whoever reads it gets nothing that is outdated.
 	out.RequestURI = ""
-	if c.plan != nil {
-		c.plan.taken.Store(true)
-	}
 	return out, nil
 }
 
-// notSent ends an attempt at which nothing was sent.
+// notSent ends an attempt at which nothing was sent. But for credentials that
+// are missing, the transport answers itself: an error would count against the
+// upstream, which is not to blame.
 func (t *Transport) notSent(req *http.Request, err error) (*http.Response, error) {
 	if req.Body != nil {
 		req.Body.Close()
 	}
-	if r, ok := asRefusal(err); ok {
-		if c := t.logger.Check(zapcore.InfoLevel, "request refused"); c != nil {
-			c.Write(zap.Int("status", r.status), zap.Error(r))
+	r, ok := asRefusal(err)
+	if !ok {
+		if _, isCredentials := errors.AsType[*credentials.Error](err); isCredentials || req.Context().Err() != nil {
+			return nil, newUnsent(err)
 		}
-		return answer(req, r), nil
+		he, _ := errors.AsType[caddyhttp.HandlerError](handlerError(err))
+		r = &refusal{he.StatusCode, err}
 	}
-	if _, ok := errors.AsType[*credentials.Error](err); ok {
-		return nil, newUnsent(err)
+	if c := t.logger.Check(zapcore.WarnLevel, "request not signed"); c != nil {
+		c.Write(zap.Int("status", r.status), zap.Error(r))
 	}
-	return nil, handlerError(err)
+	return answer(req, r), nil
 }
 
-// answer is what the client gets for a request that it has to change.
+// answer is what the client gets for a request that was not sent. What it can
+// mend is explained; what is the operator's business is in the log.
 func answer(req *http.Request, r *refusal) *http.Response {
-	text := r.Error() + "\n"
+	text := http.StatusText(r.status) + "\n"
+	switch r.status {
+	case http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusNotImplemented:
+		text = r.Error() + "\n"
+	}
 	return &http.Response{
 		Status:        strconv.Itoa(r.status) + " " + http.StatusText(r.status),
 		StatusCode:    r.status,

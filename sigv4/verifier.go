@@ -82,6 +82,14 @@ type Verifier struct {
 	// Now is the clock; nil is time.Now. Set it before the first use.
 	Now func() time.Time
 
+	// Exact accepts a signature only for the very path and query on the wire:
+	// for [PathDouble] services not the path that a normalised one stands for,
+	// for [PathSingle] no encoded slash, and a raw '+' in the query as a space
+	// only. Whoever passes a verified request on, to what may read it by other
+	// rules, needs that: else one signature is good for several requests.
+	// Set it before the first use.
+	Exact bool
+
 	lookup func(accessKeyID string) (*Signer, bool)
 	skew   time.Duration
 	// stranger stands in for unknown keys, so that they cost the same work.
@@ -146,7 +154,7 @@ func (v *Verifier) Verify(in VerifyInput) (Authorization, error) {
 	if err := checkPayload(&in); err != nil {
 		return Authorization{}, err
 	}
-	forms, err := canonicalForms(&in, PathRuleFor(auth.Service))
+	forms, err := v.canonicalForms(&in, PathRuleFor(auth.Service))
 	if err != nil {
 		return Authorization{}, err
 	}
@@ -271,7 +279,7 @@ type form struct{ path, query string }
 
 // canonicalForms returns the readings of the path and query that arrived, at
 // most four and mostly one.
-func canonicalForms(in *VerifyInput, rule PathRule) ([]form, error) {
+func (v *Verifier) canonicalForms(in *VerifyInput, rule PathRule) ([]form, error) {
 	if in.Method == "" || !tokenBytes.all(in.Method) {
 		return nil, refuse(ReasonMalformedRequest, "the method "+quoteClipped(in.Method, 32)+" is no HTTP method")
 	}
@@ -281,6 +289,9 @@ func canonicalForms(in *VerifyInput, rule PathRule) ([]form, error) {
 	target, err := Canonicalize(in.RawPath, in.RawQuery, rule)
 	if err != nil {
 		return nil, refuse(ReasonMalformedRequest, err.Error())
+	}
+	if v.Exact {
+		return exactForm(in, rule, target)
 	}
 	paths := []string{target.CanonicalPath}
 	if raw := in.RawPath; rule == PathDouble && raw != "" {
@@ -299,6 +310,18 @@ func canonicalForms(in *VerifyInput, rule PathRule) ([]form, error) {
 		}
 	}
 	return forms, nil
+}
+
+// exactForm is the one reading that [Verifier.Exact] leaves.
+func exactForm(in *VerifyInput, rule PathRule, target Target) ([]form, error) {
+	path := target.CanonicalPath
+	switch {
+	case rule == PathDouble && in.RawPath != "":
+		path = encodeAgain(in.RawPath)
+	case rule == PathSingle && strings.Contains(strings.ToUpper(in.RawPath), "%2F"):
+		return nil, refuse(ReasonMalformedRequest, "the path holds an encoded slash, which is signed like a plain one: send slashes as they are")
+	}
+	return []form{{path, target.Query}}, nil
 }
 
 // collectSigned gathers the signed headers, and refuses a request in which
