@@ -14,17 +14,27 @@ func TestAllowLists(t *testing.T) {
 		bad     [][]string
 	}{
 		"allow_services": {
-			"service {header.X-Service}\nregion eu-west-1\nallow_services s3 es", []string{"X-Service: es"},
+			"service {header.X-Service}\nregion eu-west-1\nallow_services s3 es",
+			[]string{"X-Service: es"},
 			[][]string{{"X-Service: sts"}, {"X-Service: S3"}, {"X-Service: s3/eu-west-1"}, {"X-Service:"}, {}},
 		},
 		"allow_regions": {
-			"service s3\nregion {header.X-Region}\nallow_regions eu-west-1", []string{"X-Region: eu-west-1"},
+			"service s3\nregion {header.X-Region}\nallow_regions eu-west-1",
+			[]string{"X-Region: eu-west-1"},
 			[][]string{{"X-Region: us-east-1"}, {"X-Region: eu-west-1/x"}, {"X-Region: {env.HOME}"}, {}},
 		},
 		"allow_hosts": {
-			"service s3\nregion eu-west-1\nhost {header.X-Host}\nallow_hosts *.allowed.example 127.0.0.1", []string{"X-Host: a.allowed.example"},
-			[][]string{{"X-Host: a.other.example"}, {"X-Host: allowed.example"}, {"X-Host: a.allowed.example/x"}, {"X-Host: a.allowed.example@evil.example"},
-				{"X-Host: xallowed.example"}, {"X-Host: a.allowed.example evil.example"}, {}},
+			"service s3\nregion eu-west-1\nhost {header.X-Host}\nallow_hosts *.allowed.example 127.0.0.1",
+			[]string{"X-Host: a.allowed.example"},
+			[][]string{
+				{"X-Host: a.other.example"},
+				{"X-Host: allowed.example"},
+				{"X-Host: a.allowed.example/x"},
+				{"X-Host: a.allowed.example@evil.example"},
+				{"X-Host: xallowed.example"},
+				{"X-Host: a.allowed.example evil.example"},
+				{},
+			},
 		},
 		"the dialled host": {
 			"service s3\nregion eu-west-1\nhost {header.X-Host}\nallow_hosts *.allowed.example 127.0.0.2", nil,
@@ -32,7 +42,8 @@ func TestAllowLists(t *testing.T) {
 		},
 		"allow_roles": {
 			"service s3\nregion eu-west-1\nallow_roles " + arn("Role") + " " + arn("team/*") + "\n" +
-				"credentials assume_role " + arn("{http.request.header.X-Role}") + " {\nfrom broker\n}", []string{"X-Role: Role"},
+				"credentials assume_role " + arn("{http.request.header.X-Role}") + " {\nfrom broker\n}",
+			[]string{"X-Role: Role"},
 			[][]string{{"X-Role: Other"}, {"X-Role: team/a/b"}, {"X-Role: Role/../Other"}, {"X-Role: Role*"}, {"X-Role: {env.HOME}"}, {}},
 		},
 	}

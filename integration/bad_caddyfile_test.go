@@ -224,7 +224,7 @@ func TestBadCaddyfiles(t *testing.T) {
 		{"no name", fmt.Sprintf(global, "credentials"), "credentials NAME SOURCE"},
 		{"no source", fmt.Sprintf(global, "credentials a"), "credentials a need a source"},
 		{"unknown source", fmt.Sprintf(global, "credentials a imds"), "imds"},
-		{"a source's name", fmt.Sprintf(global, "credentials env env"), "is the name of a source: choose another name"},
+		{"a source's name", fmt.Sprintf(global, "credentials env default"), "is the name of a source: choose another name"},
 		{"a name twice", fmt.Sprintf(global, "credentials a env\ncredentials a env"), `credentials "a" are defined twice`},
 		{"a name that is none", fmt.Sprintf(global, "credentials a/b env"), "can't be a name"},
 		{"global semicolon", fmt.Sprintf(global, "credentials a env ; credentials b env"), "write each option on a line of its own"},

@@ -1,7 +1,6 @@
 package integration_test
 
 import (
-	"fmt"
 	"strings"
 	"testing"
 
@@ -442,7 +441,7 @@ func TestScenariosCoverStyles(t *testing.T) {
 			cannot++
 		}
 	}
-	t.Log(fmt.Sprintf("%d scenarios in %d styles; the handler alone can't do %d", len(scenarios), len(styles), cannot))
+	t.Logf("%d scenarios in %d styles; the handler alone can't do %d", len(scenarios), len(styles), cannot)
 	if len(styles) != 4 {
 		t.Errorf("%d styles, want 4", len(styles))
 	}

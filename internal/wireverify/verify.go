@@ -224,13 +224,13 @@ func clip(s string) string { return s[:min(len(s), 60)] }
 
 // check recomputes the signature for one reading of the path.
 func (a *authorization) check(key Key, r *Request, path, query, payload string) error {
-	lines := []string{r.Method, path, query}
-	for _, name := range a.signed {
-		lines = append(lines, canonicalHeader(r, name))
+	headers := make([]string, len(a.signed))
+	for i, name := range a.signed {
+		headers[i] = canonicalHeader(r, name)
 	}
-	lines = append(lines, "", strings.Join(a.signed, ";"), payload)
+	canonical := strings.Join([]string{r.Method, path, query, strings.Join(headers, "\n"), "", strings.Join(a.signed, ";"), payload}, "\n")
 
-	sum := sha256.Sum256([]byte(strings.Join(lines, "\n")))
+	sum := sha256.Sum256([]byte(canonical))
 	scope := strings.Join([]string{a.day, a.region, a.service, "aws4_request"}, "/")
 	toSign := "AWS4-HMAC-SHA256\n" + a.date + "\n" + scope + "\n" + hex.EncodeToString(sum[:])
 
@@ -239,7 +239,7 @@ func (a *authorization) check(key Key, r *Request, path, query, payload string) 
 		signing = sign(signing, text)
 	}
 	if want := hex.EncodeToString(sign(signing, toSign)); !hmac.Equal([]byte(want), []byte(a.signature)) {
-		return fmt.Errorf("SignatureDoesNotMatch: for this canonical request it is %s, and %s was sent:\n%s", want, clip(a.signature), strings.Join(lines, "\n"))
+		return fmt.Errorf("SignatureDoesNotMatch: for this canonical request it is %s, and %s was sent:\n%s", want, clip(a.signature), canonical)
 	}
 	return nil
 }
