@@ -184,11 +184,11 @@ func (a *App) Source(name string) (credentials.Source, error) {
 }
 
 func unknownCredentials(name string, defined []string) error {
-	known := "none are"
+	known := "none"
 	if len(defined) > 0 {
-		known = strings.Join(defined, ", ") + " are"
+		known = strings.Join(defined, ", ")
 	}
-	return fmt.Errorf("there are no credentials named %q: define them in the global option aws_sigv4 (%s defined), or name a source (%s)",
+	return fmt.Errorf("there are no credentials named %q: define them in the global option aws_sigv4 (defined: %s), or name a source (%s)",
 		name, known, strings.Join(sources.Names(), ", "))
 }
 

@@ -130,7 +130,11 @@ func (a *SignatureAuth) Authenticate(w http.ResponseWriter, r *http.Request) (ca
 	auth, err := a.verify(r)
 	if err != nil {
 		if c := a.logger.Check(zapcore.InfoLevel, "request not authenticated"); c != nil {
-			c.Write(zap.Error(err))
+			key := auth.AccessKeyID
+			if len(key) > 128 {
+				key = key[:128]
+			}
+			c.Write(zap.Error(err), zap.String("key", key), zap.String("remote", r.RemoteAddr), zap.String("method", r.Method), zap.String("path", r.URL.Path))
 		}
 		w.Header().Set("Www-Authenticate", "AWS4-HMAC-SHA256")
 		return caddyauth.User{}, false, nil
@@ -145,6 +149,12 @@ func (a *SignatureAuth) verify(r *http.Request) (sigv4.Authorization, error) {
 	orig, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request)
 	if !ok {
 		return sigv4.Authorization{}, errors.New("the original request is not known")
+	}
+	if r.Header.Get("Authorization") == "" {
+		if sigv4.StripAuthQuery(orig.URL.RawQuery) != orig.URL.RawQuery {
+			return sigv4.Authorization{}, errors.New("presigned URLs are not accepted here: sign in the Authorization header")
+		}
+		return sigv4.Authorization{}, errors.New("there is no Authorization header: sign with AWS4-HMAC-SHA256")
 	}
 	// A body is only read for a key that exists.
 	claimed, err := sigv4.ParseAuthorization(r.Header.Get("Authorization"))

@@ -2,8 +2,10 @@ package awssigv4
 
 import (
 	"encoding/json"
+	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
@@ -36,6 +38,7 @@ func parseGlobalOption(d *caddyfile.Dispenser, existing any) (any, error) {
 		return nil, d.Errf("the global option aws_sigv4 takes a block and no arguments, but got %q", d.Val())
 	}
 	app := App{CredentialsRaw: make(map[string]json.RawMessage)}
+	definitions := make(map[string]caddyfile.Dispenser)
 	for d.NextBlock(0) {
 		if d.Val() != "credentials" {
 			return nil, sources.Unknown(d, "credentials")
@@ -58,8 +61,31 @@ func parseGlobalOption(d *caddyfile.Dispenser, existing any) (any, error) {
 			return nil, err
 		}
 		app.CredentialsRaw[name] = raw
+		definitions[name] = *d
+	}
+	for _, name := range slices.Sorted(maps.Keys(definitions)) {
+		if err := app.checkFrom(name); err != nil {
+			at := definitions[name]
+			return nil, at.WrapErr(err)
+		}
 	}
 	return httpcaddyfile.App{Name: appName, Value: caddyconfig.JSON(app, nil)}, nil
+}
+
+// checkFrom reports credentials that stand on a name that is not defined, while
+// file and line are known.
+func (a *App) checkFrom(name string) error {
+	var chained struct {
+		From string `json:"from"`
+	}
+	if err := json.Unmarshal(a.CredentialsRaw[name], &chained); err != nil {
+		return err
+	}
+	_, ok := a.CredentialsRaw[chained.From]
+	if ok || chained.From == "" || sources.IsSource(chained.From) {
+		return nil
+	}
+	return fmt.Errorf("credentials %s: from: %w", name, unknownCredentials(chained.From, slices.Sorted(maps.Keys(a.CredentialsRaw))))
 }
 
 // targetOptions and signingOptions are what a Target and a Signing read.
@@ -99,7 +125,7 @@ func (t *Target) unmarshalCredentials(d *caddyfile.Dispenser) error {
 	}
 	t.CredentialsName = first
 	if d.NextArg() {
-		return d.Errf("credentials %s is a name, and takes no arguments, but got %q; the sources are %v", first, d.Val(), sources.Names())
+		return d.Errf("there is no source %q: write one of %v, or a name alone", first, sources.Names())
 	}
 	for nesting := d.Nesting(); d.NextBlock(nesting); {
 		return d.Errf("credentials %s is a name, and takes no block; define it in the global option aws_sigv4, or write a source: one of %v", first, sources.Names())
@@ -176,7 +202,19 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			return err
 		}
 	}
+	if h.Host != "" && !sources.HasPlaceholder(h.Host) {
+		if err := h.inferable(h.Host); err != nil {
+			return d.WrapErr(err)
+		}
+	}
 	return nil
+}
+
+// inferable reports, while file and line are known, a host that does not tell
+// what is not configured.
+func (t *Target) inferable(host string) error {
+	inferred, err := endpoint.Parse(host)
+	return enough(host, t.Service, t.Region, inferred, err)
 }
 
 // transportOptions are the options of the transport that the handler lacks.
@@ -236,7 +274,18 @@ func (t *Transport) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if t.HTTPTransport == nil {
 		t.HTTPTransport = new(reverseproxy.HTTPTransport)
 	}
-	return t.HTTPTransport.UnmarshalCaddyfile(caddyfile.NewDispenser(write.block([]string{"http"}, rest)))
+	err := t.HTTPTransport.UnmarshalCaddyfile(caddyfile.NewDispenser(write.block([]string{"http"}, rest)))
+	return unrecognized(err, "beside the options of Caddy's transport http, transport aws_sigv4 has upstream, upstream_only, ", signingOptions)
+}
+
+// unrecognized adds to Caddy's error about an option that it does not know
+// which ones there are.
+func unrecognized(err error, which string, options []string) error {
+	if err == nil || !strings.Contains(err.Error(), "unrecognized subdirective") {
+		return err
+	}
+	what, where, _ := strings.Cut(err.Error(), ", at ")
+	return fmt.Errorf("%s: %s%s, at %s", what, which, strings.Join(options, ", "), where)
 }
 
 func (t *Transport) unmarshalUpstream(d *caddyfile.Dispenser) error {

@@ -36,8 +36,8 @@ func explainCommand() *cobra.Command {
 		Use:   "explain [--json] <host|url>",
 		Short: "Says which service, region and rules a host is signed with",
 		Long: `
-Says what the options service, region and algorithm are by default for an
-upstream, and whether the table of exceptions or a rule decided it. Of a URL,
+Says for which service and region requests to an upstream are signed if its
+options don't say it, by which algorithm, and whether the table of exceptions or a rule decided it. Of a URL,
 only the host counts. Nothing is sent over the network.
 
 Where the host does not tell, the exit status is 1, and the message says which

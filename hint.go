@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"io"
 	"net/http"
+	"strings"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
@@ -34,6 +35,8 @@ func (w *hintWriter) WriteHeader(status int) {
 	switch {
 	case refused && !w.signed && !w.plan.taken():
 		w.hint("nothing signed this request: the reverse_proxy behind aws_sigv4 has no `transport aws_sigv4`; add it, or give aws_sigv4 a `host`")
+	case status == http.StatusUnauthorized && strings.HasPrefix(w.Header().Get("Www-Authenticate"), "AWS4-HMAC-SHA256"):
+		w.explain()
 	case refused:
 		w.watching = true
 	}
@@ -68,17 +71,21 @@ func (w *hintWriter) look(b []byte) {
 	w.watching = false
 	b = b[:min(len(b), 4096)]
 	for _, e := range signatureErrors {
-		if !bytes.Contains(b, e) {
-			continue
+		if bytes.Contains(b, e) {
+			w.explain()
+			return
 		}
-		if w.plan.taken() {
-			w.hint("the upstream refused the signature: compare host, service and region with what it verifies for, and the secret key; debug logging shows the canonical request")
-		} else {
-			w.hint("the upstream refused the signature: something behind aws_sigv4 changed the request after it was signed; " +
-				"behind an https upstream write `header_up Host {http.aws_sigv4.host}`, or use `transport aws_sigv4`")
-		}
+	}
+}
+
+// explain says what makes a signature wrong.
+func (w *hintWriter) explain() {
+	if w.plan.taken() {
+		w.hint("the upstream refused the signature: compare host, service and region with what it verifies for, and the secret key; debug logging shows the canonical request")
 		return
 	}
+	w.hint("the upstream refused the signature: either host, service, region or the secret key is not what it verifies for, " +
+		"or something behind aws_sigv4 changed the request; behind an https upstream write `header_up Host {http.aws_sigv4.host}`, or use `transport aws_sigv4`")
 }
 
 func (w *hintWriter) hint(message string) {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
+	"go.uber.org/zap"
 
 	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/endpoint"
 	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/sigv4"
@@ -77,6 +78,10 @@ func (t *Transport) checkUpstream(dialled, headerUpHost string) error {
 	}
 	if name == "" {
 		name = dialled
+	}
+	if _, err := t.parsed.lookup(name); err == nil && !t.TLSEnabled() {
+		t.logger.Warn("an AWS host is dialled without TLS, and the session token can be read on the way: write https:// before the upstream",
+			zap.String("host", name), zap.String("upstream", dialled))
 	}
 	if !t.TLSEnabled() && endpointPort(dialled) == "443" {
 		return fmt.Errorf("%s is dialled without TLS: write https:// before it, or `tls` in the transport", dialled)

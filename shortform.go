@@ -116,15 +116,21 @@ func parseShortForm(h httpcaddyfile.Helper, d *caddyfile.Dispenser, directive ca
 	forProxy = append([]caddyfile.Segment{to}, forProxy...)
 	forProxy = append(forProxy, write.block([]string{"transport", "aws_sigv4"}, forTransport))
 	proxy := new(reverseproxy.Handler)
-	if err := proxy.UnmarshalCaddyfile(caddyfile.NewDispenser(write.block([]string{"reverse_proxy"}, forProxy))); err != nil {
+	err := proxy.UnmarshalCaddyfile(caddyfile.NewDispenser(write.block([]string{"reverse_proxy"}, forProxy)))
+	if err := unrecognized(err, "beside the subdirectives of reverse_proxy, the short form has "+
+		"transport aws_sigv4 (in whose block options of Caddy's transport http stand), upstream, upstream_only, ", signingOptions); err != nil {
 		return nil, err
 	}
 	if err := proxy.FinalizeUnmarshalCaddyfile(h); err != nil {
 		return nil, err
 	}
-	var err error
 	if handler.ForUpstreams, err = upstreamsOf(proxy, transport, handler.Host); err != nil {
 		return nil, err
+	}
+	if err := handler.checkBehind(); err != nil {
+		at := caddyfile.NewDispenser(upstreams)
+		at.Next()
+		return nil, at.WrapErr(err)
 	}
 	return []httpcaddyfile.ConfigValue{{
 		Class: "route",
@@ -163,6 +169,27 @@ func httpTransportOptions(d *caddyfile.Dispenser) ([]caddyfile.Segment, error) {
 		segments = append(segments, d.NextSegment())
 	}
 	return segments, nil
+}
+
+// checkBehind reports, while file and line are known, an upstream whose host
+// does not tell what is not configured.
+func (h *Handler) checkBehind() error {
+	if h.Host != "" {
+		return nil
+	}
+	for _, raw := range h.ForUpstreams {
+		u, err := parseUpstreamURL(raw)
+		if err != nil {
+			return err
+		}
+		if u.isPlaceholder {
+			continue
+		}
+		if err := h.inferable(u.host); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // upstreamsOf returns the upstreams of a reverse_proxy as URLs with the Host

@@ -109,10 +109,7 @@ func (s *Signing) locate(host, service, region string) (destination, error) {
 		return d, err
 	}
 	inferred, err := s.parsed.lookup(host)
-	switch {
-	case err == nil && inferred.Algorithm != endpoint.SigV4:
-		return d, refuse(http.StatusForbidden, "host %s needs algorithm %s, which can't be signed yet; nothing was sent", host, inferred.Algorithm)
-	case err != nil && (service == "" || region == ""):
+	if err := enough(host, service, region, inferred, err); err != nil {
 		return d, refuse(http.StatusForbidden, "%w", err)
 	}
 	if service == "" {
@@ -130,6 +127,18 @@ func (s *Signing) locate(host, service, region string) (destination, error) {
 	d.path = sigv4.PathRuleFor(d.service)
 	d.payload = sigv4.PayloadRuleFor(d.service)
 	return d, nil
+}
+
+// enough reports what is missing to sign for a host: what is configured, with
+// what the host tells or the error that it doesn't.
+func enough(host, service, region string, inferred endpoint.Endpoint, err error) error {
+	if err == nil && inferred.Algorithm != endpoint.SigV4 {
+		return fmt.Errorf("host %s needs algorithm %s, which can't be signed yet", host, inferred.Algorithm)
+	}
+	if service != "" && region != "" {
+		return nil
+	}
+	return err
 }
 
 // checkPayload reports a payload mode that can't work for d, before there is

@@ -27,7 +27,8 @@ type Error struct {
 
 // Error says which identity, why, and since when.
 func (e *Error) Error() string {
-	if e.Attempts < 2 {
+	// A broker's error already says how often it has failed.
+	if _, ofBroker := e.Err.(*Error); e.Attempts < 2 || ofBroker { //nolint:errorlint // only the very cause
 		return fmt.Sprintf("credentials of %s: %v", e.Label, e.Err)
 	}
 	return fmt.Sprintf("credentials of %s: %v (%d attempts have failed since %s)",

@@ -50,7 +50,7 @@ var badOptions = []struct {
 
 	// Credentials.
 	{"credentials no!body", 8, "can't be a name: write"},
-	{"credentials good x", 8, "is a name, and takes no arguments"},
+	{"credentials good x", 8, "there is no source"},
 	{"credentials good {\nfrom x\n}", 9, "is a name, and takes no block"},
 	{"credentials default x", 8, "default takes no"},
 	{"credentials static A", 8, "static has no secret_access_key: write"},
@@ -95,19 +95,19 @@ var badOptions = []struct {
 	// What later versions may build is not there.
 	{"payload chunked", 8, `payload mode "chunked" does not exist`},
 	{inRole("policy x"), 9, `unknown option "policy"`},
-	{"credentials profile x", 8, "is a name, and takes no arguments"},
-	{"credentials sso x", 8, "is a name, and takes no arguments"},
-	{"credentials process x", 8, "is a name, and takes no arguments"},
-	{"credentials container x", 8, "is a name, and takes no arguments"},
-	{"credentials imds x", 8, "is a name, and takes no arguments"},
-	{"credentials web_identity x", 8, "is a name, and takes no arguments"},
-	{"credentials sts_helper x", 8, "is a name, and takes no arguments"},
-	{"credentials roles_anywhere x", 8, "is a name, and takes no arguments"},
+	{"credentials profile x", 8, "there is no source"},
+	{"credentials sso x", 8, "there is no source"},
+	{"credentials process x", 8, "there is no source"},
+	{"credentials container x", 8, "there is no source"},
+	{"credentials imds x", 8, "there is no source"},
+	{"credentials web_identity x", 8, "there is no source"},
+	{"credentials sts_helper x", 8, "there is no source"},
+	{"credentials roles_anywhere x", 8, "there is no source"},
 	{"credentials profile", 0, `there are no credentials named "profile"`},
 	{"credentials imds", 0, `there are no credentials named "imds"`},
 
 	// What only shows when everything was read.
-	{"credentials nobody", 0, `there are no credentials named "nobody": define them in the global option aws_sigv4 (good`},
+	{"credentials nobody", 0, `there are no credentials named "nobody": define them in the global option aws_sigv4 (defined: good`},
 	{inRole("from nobody"), 0, `credentials: from: there are no credentials named "nobody"`},
 	{inRole("external_id {env.AWS_TEST_NOT_SET}"), 0, "external_id: {env.AWS_TEST_NOT_SET} is empty: set the environment variable"},
 	{inRole("external_id {file./does/not/exist}"), 0, "external_id: {file./does/not/exist} is empty"},

@@ -42,7 +42,7 @@ func TestBadJSON(t *testing.T) {
 		{"allow_hosts", inHandler(`"allow_hosts": ["https://x"]`), "allow_hosts[0]: ", "write HOST"},
 		{"allow_roles", inHandler(`"allow_roles": ["x"]`), "allow_roles[0]: ", "write"},
 		{"service of the request", inHandler(`"service": "{http.request.header.S}"`), "service: ", "allow_services"},
-		{"unknown credentials", inHandler(`"credentials_name": "nobody"`), "credentials_name: ", "(good"},
+		{"unknown credentials", inHandler(`"credentials_name": "nobody"`), "credentials_name: ", "(defined: good"},
 		{"two credentials", inHandler(`"credentials_name": "good", "credentials": {"source": "env"}`), "credentials_name: ", "write one of the two"},
 
 		{"role_arn", inHandler(`"credentials": {"source": "assume_role", "role_arn": "x"}`), "role_arn: ", "write one like arn:"},

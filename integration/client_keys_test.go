@@ -168,7 +168,7 @@ func TestTamperedRequestsAreRefused(t *testing.T) {
 	}
 	// All others have a signature that is not theirs.
 	reasons := map[string]string{
-		"no signature": "authorization header", "another scheme": "authorization header", "two Authorizations": "authorization header",
+		"no signature": "no Authorization header", "another scheme": "authorization header", "two Authorizations": "authorization header",
 		"a header more": "is not among the signed headers", "a header less": "is among the signed headers but not in the request",
 		"a presigned query too": "presign parameters", "a session token": "x-amz-security-token",
 		"a key that is not known": "is not known here", "the real key": "is not known here",

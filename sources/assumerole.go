@@ -139,7 +139,7 @@ func (a *AssumeRole) unmarshalOption(d *caddyfile.Dispenser, seen map[string]boo
 	}
 	duration, err := caddy.ParseDuration(value)
 	if err != nil || duration == 0 {
-		return d.Errf("duration %q: write 15m to 12h", value)
+		return d.Errf("duration %q: write 15m to 12h, with the unit", value)
 	}
 	a.Duration = caddy.Duration(duration)
 	return nil

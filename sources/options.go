@@ -35,7 +35,7 @@ func Args(d *caddyfile.Dispenser, least, most int) ([]string, error) {
 	case n < least:
 		return nil, d.Errf("%s has %d of %d values: write them on the same line", option, n, least)
 	case n > most:
-		return nil, d.Errf("%s has %d values, of at most %d: remove the rest, or put a value with spaces in quotes", option, n, most)
+		return nil, d.Errf("%s has %d values, and takes %d: write each without spaces", option, n, most)
 	}
 	return args, nil
 }
