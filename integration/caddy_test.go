@@ -41,6 +41,8 @@ type server struct {
 	level string
 
 	checks func() int // how many requests reached the upstream
+
+	loaded time.Time // when a configuration was last loaded, or was not
 }
 
 // startCaddy runs a Caddyfile until the test ends. In its text, <site> and
@@ -90,6 +92,7 @@ func (s *server) reload(caddyfile string) {
 }
 
 func (s *server) load(caddyfile string) error {
+	defer func() { s.loaded = time.Now() }()
 	for name, addr := range s.ports {
 		_, port, _ := net.SplitHostPort(addr)
 		caddyfile = strings.ReplaceAll(caddyfile, name, addr)
