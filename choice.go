@@ -83,7 +83,7 @@ func (c *choice) options() (payload.Mode, int64, *sigv4.HeaderRules) {
 func (c *choice) credentials(ctx context.Context) (*credentials.Credentials, error) {
 	var id credentials.Identity
 	var err error
-	perRequest := false
+	var perRequest bool
 	switch {
 	case c.block != nil && c.block.namesCredentials():
 		id, err = c.t.allowedIdentity(&c.block.Target, c.expand)

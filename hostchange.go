@@ -3,6 +3,7 @@ package awssigv4
 import (
 	"encoding/json"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/headers"
@@ -101,11 +102,7 @@ func anyNeedsRequest(v any) bool {
 	case string:
 		return sources.NeedsRequest(v)
 	case []any:
-		for _, one := range v {
-			if anyNeedsRequest(one) {
-				return true
-			}
-		}
+		return slices.ContainsFunc(v, anyNeedsRequest)
 	case map[string]any:
 		for _, one := range v {
 			if anyNeedsRequest(one) {
