@@ -110,4 +110,16 @@ func (s *server) h2WebSocket(target, text string) {
 	if status != "200" || echo != text {
 		s.t.Errorf("status %s, echo %q", status, echo)
 	}
+	// The stream is ended, and its end awaited: when Caddy stops, it says
+	// goodbye on tunnels that are open, while they may still be written to.
+	framer.WriteData(1, true, nil)
+	for {
+		frame, err := framer.ReadFrame()
+		if err != nil {
+			s.t.Fatalf("waiting for the end of the stream: %v", err)
+		}
+		if _, reset := frame.(*http2.RSTStreamFrame); reset || frame.Header().StreamID == 1 && frame.Header().Flags.Has(http2.FlagDataEndStream) {
+			return
+		}
+	}
 }
