@@ -190,15 +190,27 @@ func (b *clientBody) stream(out *http.Request, limit int64) {
 	}
 }
 
-// watchedBody notes that it was read, and ends in an error past its limit.
+// watchedBody notes that it was read, and ends in an error past its limit. Once
+// it is closed, it can't be read: behind a handler that signs by itself,
+// reverse_proxy would send what a second attempt finds, nothing, as all of a
+// body whose length nobody knows.
 type watchedBody struct {
 	io.ReadCloser
 	consumed *atomic.Bool
+	closed   atomic.Bool
 	limit    int64 // 0: none
 	n        int64
 }
 
+func (w *watchedBody) Close() error {
+	w.closed.Store(true)
+	return w.ReadCloser.Close()
+}
+
 func (w *watchedBody) Read(p []byte) (int, error) {
+	if w.closed.Load() {
+		return 0, handlerError(errNotReplayable)
+	}
 	w.consumed.Store(true)
 	n, err := w.ReadCloser.Read(p)
 	w.n += int64(n)
