@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"io"
+	"mime"
 	"net/http"
 	"reflect"
 	"strings"
@@ -246,6 +247,19 @@ func refuseFraming(h http.Header) error {
 		}
 	}
 	return nil
+}
+
+// refuseForm refuses a browser's upload form to S3: it carries a signature of
+// its own in the body, and S3 takes no other beside it.
+func refuseForm(r *http.Request, service string) error {
+	if service != "s3" || r.Method != http.MethodPost {
+		return nil
+	}
+	if kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); kind != "multipart/form-data" {
+		return nil
+	}
+	return refuse(http.StatusBadRequest, "a form upload to S3 carries its own signature and can't be signed again: "+
+		"let it pass to a plain reverse_proxy before aws_sigv4, as examples/s3-form-upload shows")
 }
 
 var (

@@ -160,6 +160,28 @@ func TestBodiesAreRememberedWithoutShowing(t *testing.T) {
 	}
 }
 
+func TestFormUploadsAreRefusedWithTheWayOut(t *testing.T) {
+	request := func(method, kind string) *http.Request {
+		r := httptest.NewRequest(method, "http://example.com/", nil)
+		r.Header.Set("Content-Type", kind)
+		return r
+	}
+	for _, kind := range []string{"multipart/form-data; boundary=x", "Multipart/Form-Data; boundary=x"} {
+		r, ok := asRefusal(refuseForm(request("POST", kind), "s3"))
+		if !ok || r.status != http.StatusBadRequest || !strings.Contains(r.Error(), "examples/s3-form-upload") {
+			t.Errorf("%s: got %v, want a refusal with 400 that names the example", kind, r)
+		}
+	}
+	for _, r := range []*http.Request{request("PUT", "multipart/form-data; boundary=x"), request("POST", "application/xml"), request("POST", "")} {
+		if err := refuseForm(r, "s3"); err != nil {
+			t.Errorf("%s %s: %v", r.Method, r.Header.Get("Content-Type"), err)
+		}
+	}
+	if err := refuseForm(request("POST", "multipart/form-data; boundary=x"), "execute-api"); err != nil {
+		t.Errorf("another service: %v", err)
+	}
+}
+
 func TestFramingOfTheClientsSignatureIsRefused(t *testing.T) {
 	for i, h := range []http.Header{
 		{"X-Amz-Content-Sha256": {"STREAMING-AWS4-HMAC-SHA256-PAYLOAD"}},

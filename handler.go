@@ -115,8 +115,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		return handlerError(err)
 	}
 	out = out.WithContext(withPlan(out.Context(), p))
-	hint := newHintWriter(w, h.logger, p, h.signs())
-	return next.ServeHTTP(hint, out)
+	return next.ServeHTTP(newResponseWriter(w, h.logger, p, h.signs()), out)
 }
 
 // prepare takes the request's way up to where it is handed on.
@@ -139,6 +138,9 @@ func (h *Handler) prepare(r *http.Request, repl *caddy.Replacer) (*plan, *http.R
 	dest, known, err := h.destination(p)
 	if err == nil && dest.host != "" {
 		err = p.permit(dest.destination, "")
+	}
+	if err == nil {
+		err = refuseForm(r, dest.service)
 	}
 	if err != nil {
 		return nil, nil, err

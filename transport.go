@@ -175,6 +175,9 @@ func (t *Transport) signedCopy(req *http.Request) (*http.Request, error) {
 	if err := refuseFraming(req.Header); err != nil {
 		return nil, err
 	}
+	if err := refuseForm(req, dest.service); err != nil {
+		return nil, err
+	}
 	target, err := rawTargetOf(req).canonical(dest.path)
 	if err != nil {
 		return nil, err

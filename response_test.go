@@ -1,7 +1,10 @@
 package awssigv4
 
 import (
+	"maps"
+	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 
@@ -32,7 +35,7 @@ func TestHintsSayWhatToLookAt(t *testing.T) {
 			p.claim(new(Transport))
 		}
 		rec := httptest.NewRecorder()
-		w := newHintWriter(rec, zap.New(core), p, tc.signed)
+		w := newResponseWriter(rec, zap.New(core), p, tc.signed)
 		w.WriteHeader(tc.status)
 		if n, err := w.ReadFrom(strings.NewReader(tc.body)); err != nil || n != int64(len(tc.body)) {
 			t.Errorf("%s: copied %d bytes, %v", name, n, err)
@@ -47,5 +50,21 @@ func TestHintsSayWhatToLookAt(t *testing.T) {
 		if tc.want == "" && got != "" || !strings.Contains(got, tc.want) {
 			t.Errorf("%s: logged %q, want something about %q", name, got, tc.want)
 		}
+	}
+}
+
+func TestMetadataNamesAreLowerCase(t *testing.T) {
+	rec := httptest.NewRecorder()
+	w := newResponseWriter(rec, zap.NewNop(), new(plan), true)
+	h := w.Header()
+	for _, name := range []string{"x-amz-meta-foo", "X-Amz-Meta-Two-Words", "X-Amz-Request-Id", "ETag"} {
+		h.Set(name, "v")
+	}
+	h.Add("X-Amz-Meta-Foo", "w")
+	w.WriteHeader(http.StatusEarlyHints)
+	w.WriteHeader(http.StatusOK)
+	want := map[string][]string{"x-amz-meta-foo": {"v", "w"}, "x-amz-meta-two-words": {"v"}, "X-Amz-Request-Id": {"v"}, "Etag": {"v"}}
+	if !maps.EqualFunc(map[string][]string(h), want, slices.Equal[[]string]) {
+		t.Errorf("got %v, want %v", h, want)
 	}
 }

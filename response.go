@@ -11,10 +11,11 @@ import (
 	"go.uber.org/zap/zapcore"
 )
 
-// hintWriter watches the answer to a signed request, because a handler can't
+// responseWriter passes on the answer to a signed request. It writes the names
+// of an object's metadata as S3 does, and it watches, because a handler can't
 // see what follows it: if the upstream says that the signature is wrong, or
 // nothing behind the handler signed, the log tells what to look at.
-type hintWriter struct {
+type responseWriter struct {
 	*caddyhttp.ResponseWriterWrapper
 	logger   *zap.Logger
 	plan     *plan
@@ -22,15 +23,16 @@ type hintWriter struct {
 	watching bool
 }
 
-func newHintWriter(w http.ResponseWriter, logger *zap.Logger, p *plan, signed bool) *hintWriter {
-	return &hintWriter{
+func newResponseWriter(w http.ResponseWriter, logger *zap.Logger, p *plan, signed bool) *responseWriter {
+	return &responseWriter{
 		ResponseWriterWrapper: &caddyhttp.ResponseWriterWrapper{ResponseWriter: w},
 		logger:                logger, plan: p, signed: signed,
 	}
 }
 
-// WriteHeader looks at the status, and passes it on.
-func (w *hintWriter) WriteHeader(status int) {
+// WriteHeader looks at the status, puts metadata names into lower case, and
+// passes it on.
+func (w *responseWriter) WriteHeader(status int) {
 	refused := status == http.StatusForbidden || status == http.StatusBadRequest || status == http.StatusUnauthorized
 	switch {
 	case refused && !w.signed && !w.plan.taken():
@@ -40,17 +42,35 @@ func (w *hintWriter) WriteHeader(status int) {
 	case refused:
 		w.watching = true
 	}
+	if status >= http.StatusOK {
+		lowerMetadata(w.Header())
+	}
 	w.ResponseWriterWrapper.WriteHeader(status)
 }
 
+const metadataPrefix = "X-Amz-Meta-"
+
+// lowerMetadata writes the names of x-amz-meta-* headers in lower case, as S3
+// does and clients show them. net/http has put them into its canonical form,
+// and reverse_proxy would do so again with whatever a transport returns: this
+// is the last place, and the server writes the keys of the map as they are.
+func lowerMetadata(h http.Header) {
+	for name, values := range h {
+		if strings.HasPrefix(name, metadataPrefix) {
+			delete(h, name)
+			h[strings.ToLower(name)] = values
+		}
+	}
+}
+
 // Write looks at the beginning of the body, and passes it on.
-func (w *hintWriter) Write(b []byte) (int, error) {
+func (w *responseWriter) Write(b []byte) (int, error) {
 	w.look(b)
 	return w.ResponseWriterWrapper.Write(b)
 }
 
 // ReadFrom keeps the fast way of copying for all answers that aren't watched.
-func (w *hintWriter) ReadFrom(r io.Reader) (int64, error) {
+func (w *responseWriter) ReadFrom(r io.Reader) (int64, error) {
 	if !w.watching {
 		return w.ResponseWriterWrapper.ReadFrom(r)
 	}
@@ -64,7 +84,7 @@ var signatureErrors = [][]byte{
 	[]byte("The request signature we calculated does not match"),
 }
 
-func (w *hintWriter) look(b []byte) {
+func (w *responseWriter) look(b []byte) {
 	if !w.watching {
 		return
 	}
@@ -79,7 +99,7 @@ func (w *hintWriter) look(b []byte) {
 }
 
 // explain says what makes a signature wrong.
-func (w *hintWriter) explain() {
+func (w *responseWriter) explain() {
 	if w.plan.taken() {
 		w.hint("the upstream refused the signature: compare host, service and region with what it verifies for, and the secret key; debug logging shows the canonical request")
 		return
@@ -88,13 +108,13 @@ func (w *hintWriter) explain() {
 		"or something behind aws_sigv4 changed the request; behind an https upstream write `header_up Host {http.aws_sigv4.host}`, or use `transport aws_sigv4`")
 }
 
-func (w *hintWriter) hint(message string) {
+func (w *responseWriter) hint(message string) {
 	if c := w.logger.Check(zapcore.WarnLevel, message); c != nil {
 		c.Write(zap.String("host", w.plan.host), zap.String("identity", w.plan.label()))
 	}
 }
 
 var (
-	_ http.ResponseWriter = (*hintWriter)(nil)
-	_ io.ReaderFrom       = (*hintWriter)(nil)
+	_ http.ResponseWriter = (*responseWriter)(nil)
+	_ io.ReaderFrom       = (*responseWriter)(nil)
 )
