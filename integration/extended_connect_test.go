@@ -76,15 +76,15 @@ func (s *server) h2WebSocket(target, text string) {
 		encoder.WriteField(hpack.HeaderField{Name: f[0], Value: f[1]})
 	}
 	framer.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: block.Bytes(), EndHeaders: true})
-	framer.WriteData(1, false, []byte(text))
+	framer.WriteData(1, true, []byte(text))
 
-	status, echo := "", ""
+	status, echo, ended := "", "", false
 	decoder := hpack.NewDecoder(4096, func(f hpack.HeaderField) {
 		if f.Name == ":status" {
 			status = f.Value
 		}
 	})
-	for len(echo) < len(text) {
+	for !ended {
 		frame, err := framer.ReadFrame()
 		if err != nil {
 			s.t.Fatalf("status %q, echo %q: %v", status, echo, err)
@@ -103,6 +103,7 @@ func (s *server) h2WebSocket(target, text string) {
 			}
 		case *http2.DataFrame:
 			echo += string(f.Data())
+			ended = f.StreamEnded()
 		case *http2.RSTStreamFrame, *http2.GoAwayFrame:
 			s.t.Fatalf("status %q, then %v", status, f)
 		}

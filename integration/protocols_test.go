@@ -90,6 +90,8 @@ func (s *server) upgrade(target, text string) reply {
 	}
 	io.WriteString(c, text)
 	s.expectEcho(br, text)
+	c.(*net.TCPConn).CloseWrite()
+	s.expectEnd(br)
 	return r
 }
 
@@ -98,6 +100,15 @@ func (s *server) expectEcho(from io.Reader, text string) {
 	echo := make([]byte, len(text))
 	if _, err := io.ReadFull(from, echo); err != nil || string(echo) != text {
 		s.t.Errorf("the socket echoed %q, %v; want %q", echo, err, text)
+	}
+}
+
+// expectEnd waits until the other side has ended a socket, too: Caddy writes to
+// one that is open while it stops, and races with itself.
+func (s *server) expectEnd(from io.Reader) {
+	s.t.Helper()
+	if rest, err := io.ReadAll(from); err != nil || len(rest) > 0 {
+		s.t.Errorf("the socket ended with %q, %v", rest, err)
 	}
 }
 
@@ -141,5 +152,7 @@ func (s *server) h3WebSocket(target, text string) reply {
 		s.t.Fatal(err)
 	}
 	s.expectEcho(res.Body, text)
+	stream.Close()
+	s.expectEnd(res.Body)
 	return r
 }
