@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
@@ -53,6 +54,16 @@ func handlerError(err error) error {
 		return caddyhttp.Error(p.Status, p)
 	}
 	return caddyhttp.Error(http.StatusInternalServerError, err)
+}
+
+// answerBeforeBody lets a client have the error that waits for "100 Continue"
+// before it sends its body. net/http would see that it waits, had Caddy not put
+// a reader of its own around the body; as it is, it reads the body first, which
+// does not come before the answer. Unless the connection is to be closed.
+func answerBeforeBody(w http.ResponseWriter, r *http.Request) {
+	if r.ProtoMajor == 1 && strings.EqualFold(r.Header.Get("Expect"), "100-continue") {
+		w.Header().Set("Connection", "close")
+	}
 }
 
 // credentialsStatus is 503 for what may pass by itself and 502 for what won't.
