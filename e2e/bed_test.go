@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -26,7 +27,10 @@ type bed struct {
 	t   *testing.T
 	dir string
 
-	broker, admin standin.User
+	broker standin.User
+
+	// direct is a client of the stand-in's S3 itself: what the proxy stored is seen by somebody who does not go through it.
+	direct *s3.Client
 
 	site, tlsSite string // HOST:PORT
 	log           string // the file that Caddy logs to
@@ -38,8 +42,7 @@ const (
 	externalID = "4f1c2a8e-External/Id"
 )
 
-// newBed starts a stand-in with a broker, a role that it may assume with an External ID, an administrator for the test
-// itself, and a bucket named bucket. The AWS SDK in this process finds the stand-in's STS.
+// newBed starts a stand-in with a broker, a role that it may assume with an External ID, and a bucket named bucket. The AWS SDK in this process finds the stand-in's STS.
 func newBed(t *testing.T) *bed {
 	t.Helper()
 	b := &bed{t: t, dir: tempDir(t)}
@@ -55,9 +58,16 @@ func newBed(t *testing.T) *bed {
 	if b.broker, err = b.AddUser(standin.User{ARN: brokerARN}); err != nil {
 		t.Fatal(err)
 	}
-	if b.admin, err = b.AddUser(standin.User{ARN: "arn:aws:iam::123456789012:user/admin", S3: true}); err != nil {
+	admin, err := b.AddUser(standin.User{ARN: "arn:aws:iam::123456789012:user/admin", S3: true})
+	if err != nil {
 		t.Fatal(err)
 	}
+	transport := &http.Transport{}
+	t.Cleanup(transport.CloseIdleConnections)
+	b.direct = s3.New(s3.Options{
+		Region: b.Region(), BaseEndpoint: aws.String(b.S3()), UsePathStyle: true, HTTPClient: &http.Client{Transport: transport},
+		Credentials: credentials.NewStaticCredentialsProvider(admin.AccessKeyID, admin.SecretAccessKey, ""),
+	})
 	b.putRole(standin.Role{ARN: readerARN})
 	if err := b.CreateBucket("bucket"); err != nil {
 		t.Fatal(err)
@@ -186,9 +196,9 @@ func (b *bed) forTest(config []byte) []byte {
 	c["logging"] = map[string]any{"logs": map[string]any{"default": map[string]any{
 		"writer": map[string]any{"output": "file", "filename": b.log, "roll": false}, "encoder": map[string]any{"format": "json"},
 	}}}
-	http := c["apps"].(map[string]any)["http"].(map[string]any)
-	http["grace_period"] = "200ms"
-	for _, server := range http["servers"].(map[string]any) {
+	app := c["apps"].(map[string]any)["http"].(map[string]any)
+	app["grace_period"] = "200ms"
+	for _, server := range app["servers"].(map[string]any) {
 		server := server.(map[string]any)
 		server["automatic_https"] = map[string]any{"disable": true}
 		server["protocols"] = []string{"h1", "h2"}
@@ -203,15 +213,6 @@ func (b *bed) forTest(config []byte) []byte {
 		b.t.Fatal(err)
 	}
 	return out
-}
-
-// direct returns the AWS SDK's client for the stand-in's S3 itself, as the administrator: what the proxy stored is seen
-// by somebody who does not go through it.
-func (b *bed) direct() *s3.Client {
-	return s3.New(s3.Options{
-		Region: b.Region(), BaseEndpoint: aws.String(b.S3()), UsePathStyle: true,
-		Credentials: credentials.NewStaticCredentialsProvider(b.admin.AccessKeyID, b.admin.SecretAccessKey, ""),
-	})
 }
 
 // waitFor waits until something is so.

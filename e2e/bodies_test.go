@@ -14,6 +14,8 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
+
+	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/e2e/standin"
 )
 
 // noise returns n bytes that look random, the same each time.
@@ -24,7 +26,7 @@ func noise(n int64) io.Reader {
 // stored returns the SHA-256 of what S3 itself has under a key, or "" if it has nothing.
 func (b *bed) stored(key string) string {
 	b.t.Helper()
-	out, err := b.direct().GetObject(b.t.Context(), &s3.GetObjectInput{Bucket: aws.String("bucket"), Key: &key})
+	out, err := b.direct.GetObject(b.t.Context(), &s3.GetObjectInput{Bucket: aws.String("bucket"), Key: &key})
 	if err != nil {
 		return ""
 	}
@@ -125,11 +127,52 @@ func TestUploadsThatBreakOff(t *testing.T) {
 				c.Close()
 			}
 			time.Sleep(200 * time.Millisecond)
-			left, err := b.direct().ListObjectsV2(t.Context(), &s3.ListObjectsV2Input{Bucket: aws.String("bucket")})
+			left, err := b.direct.ListObjectsV2(t.Context(), &s3.ListObjectsV2Input{Bucket: aws.String("bucket")})
 			if err != nil || len(left.Contents) > 0 {
 				t.Errorf("S3 has %d objects, %v: want none", len(left.Contents), err)
 			}
 			b.do("PUT", "/bucket/after", "hello").expect(t, "afterwards", 200)
+		})
+	}
+}
+
+// TestRefusedBeforeTheBody asks before it sends a body that nobody will take. The answer must not wait for the body: the
+// client waits for the answer, and botocore waits for ever.
+func TestRefusedBeforeTheBody(t *testing.T) {
+	for name, routes := range map[string]string{
+		"short form":            styles["short form"],
+		"handler":               styles["handler"],
+		"with an error route":   styles["short form"] + "\nhandle_errors {\nrespond refused {err.status_code}\n}",
+		"too large, as it says": strings.Replace(styles["short form"], "<target>", "<target>\nbody_limit 1MiB", 1),
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBed(t)
+			want, framings := http.StatusServiceUnavailable, []string{"Content-Length: 5000000", "Transfer-Encoding: chunked"}
+			if name == "too large, as it says" {
+				want, framings = http.StatusRequestEntityTooLarge, framings[:1]
+			} else {
+				b.SetFault("", standin.Unavailable)
+			}
+			b.runCaddy(sites(routes))
+			for _, framing := range framings {
+				c, err := net.Dial("tcp", b.site)
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer c.Close()
+				if err := c.SetDeadline(time.Now().Add(5 * time.Second)); err != nil {
+					t.Fatal(err)
+				}
+				fmt.Fprintf(c, "PUT /bucket/k HTTP/1.1\r\nHost: %s\r\n%s\r\nExpect: 100-continue\r\n\r\n", b.site, framing)
+				res, err := http.ReadResponse(bufio.NewReader(c), nil)
+				if err != nil {
+					t.Errorf("%s: no answer: %v", framing, err)
+					continue
+				}
+				if res.StatusCode != want {
+					t.Errorf("%s: %s, want %d", framing, res.Status, want)
+				}
+			}
 		})
 	}
 }

@@ -74,7 +74,7 @@ func TestKeys(t *testing.T) {
 		t.Run(style, func(t *testing.T) {
 			b := newBed(t)
 			b.runCaddy(sites(routes))
-			direct := b.direct()
+			direct := b.direct
 			for i, sp := range spellings {
 				body := fmt.Sprintf("%d: %s", i, sp.target)
 				if strings.HasSuffix(sp.key, "/") {
@@ -140,7 +140,7 @@ func TestQueries(t *testing.T) {
 		t.Run(style, func(t *testing.T) {
 			b := newBed(t)
 			b.runCaddy(sites(routes))
-			direct := b.direct()
+			direct := b.direct
 			for _, key := range keys {
 				if _, err := direct.PutObject(t.Context(), &s3.PutObjectInput{Bucket: aws.String("bucket"), Key: &key}); err != nil {
 					t.Fatal(err)
