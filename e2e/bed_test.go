@@ -173,6 +173,7 @@ func (b *bed) load(caddyfile string) error {
 	caddyfile = strings.NewReplacer(
 		"<site>", b.site, "<tls-site>", b.tlsSite, "<dir>", b.dir, "<region>", b.Region(),
 		"<s3>", b.S3(), "<s3-host>", strings.TrimPrefix(b.S3(), "http://"), "<s3-tls>", b.S3TLS(),
+		"<sts>", b.STS(), "<sts-host>", strings.TrimPrefix(b.STS(), "http://"),
 		"<broker-key>", b.broker.AccessKeyID, "<broker-secret>", b.broker.SecretAccessKey,
 		"<reader>", readerARN, "<external-id>", externalID,
 	).Replace(caddyfile)
