@@ -16,6 +16,7 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/credentials"
+	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/payload"
 	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/sources"
 )
 
@@ -33,8 +34,17 @@ type App struct {
 	// `.`, and must not be the name of a source.
 	CredentialsRaw map[string]json.RawMessage `json:"credentials,omitempty" caddy:"namespace=aws_sigv4.credentials inline_key=source"`
 
+	// Where bodies are held that are larger than `body_memory`. Default: the
+	// system's directory for temporary files.
+	SpoolDir string `json:"spool_dir,omitempty"`
+
+	// The number of bytes that all held bodies in files may have together; a
+	// request whose body does not fit is answered 503. Default: 4 GiB.
+	SpoolLimit int64 `json:"spool_limit,omitempty"`
+
 	ctx    caddy.Context
 	logger *zap.Logger
+	spool  *payload.Spool
 	named  map[string]credentials.Source
 	// unnamed are sources that are used by their own name. It is only written
 	// while the configuration is provisioned.
@@ -81,6 +91,14 @@ func (a *App) Provision(ctx caddy.Context) error {
 	a.started, a.ended = make(chan struct{}), make(chan struct{})
 	a.named = make(map[string]credentials.Source)
 	a.unnamed = make(map[string]credentials.Source)
+	if a.SpoolLimit < 0 {
+		return fieldError("spool_limit", fmt.Errorf("%d is negative: write a size such as 4GiB", a.SpoolLimit))
+	}
+	dir, err := sources.ResolveFixed(a.SpoolDir)
+	if err != nil {
+		return fieldError("spool_dir", err)
+	}
+	a.spool = &payload.Spool{Dir: dir, Limit: a.SpoolLimit}
 	for name := range a.CredentialsRaw {
 		if err := checkCredentialsName(name); err != nil {
 			return fieldError("credentials", err)

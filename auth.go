@@ -1,7 +1,6 @@
 package awssigv4
 
 import (
-	"bytes"
 	"cmp"
 	"errors"
 	"fmt"
@@ -219,6 +218,10 @@ func (a *SignatureAuth) saidHash(r *http.Request) (string, error) {
 	return said, nil
 }
 
+// defaultAuthLimit is the size in bytes up to which a body is held before its
+// client is authenticated: 32 MiB.
+const defaultAuthLimit = 32 << 20
+
 // provenBody is a body that has to prove its hash. If it can't, whoever reads it
 // gets an error with the status for the client.
 type provenBody struct{ io.ReadCloser }
@@ -234,14 +237,15 @@ func (b provenBody) Read(p []byte) (int, error) {
 // readHash reads the body into memory, and returns its hash. The headers stay
 // as the client signed them, Content-Length among them.
 func (a *SignatureAuth) readHash(r *http.Request) (string, error) {
-	var b clientBody
-	if err := b.hold(r, r.ContentLength, cmp.Or(a.BodyLimit, payload.DefaultLimit)); err != nil {
+	limit := cmp.Or(a.BodyLimit, defaultAuthLimit)
+	held, err := new(payload.Spool).Read(r.Body, r.ContentLength, limit, limit)
+	if err != nil {
 		return "", err
 	}
-	r.Body = io.NopCloser(bytes.NewReader(b.held))
-	r.ContentLength = int64(len(b.held))
+	r.Body = io.NopCloser(held.NewReader())
+	r.ContentLength = held.Size
 	r.TransferEncoding = nil
-	return sigv4.HashPayload(b.held), nil
+	return held.Hash, nil
 }
 
 // UnmarshalCaddyfile sets up the provider from Caddyfile tokens. Syntax:

@@ -1,7 +1,6 @@
 package awssigv4
 
 import (
-	"bytes"
 	"context"
 	"io"
 	"mime"
@@ -20,9 +19,7 @@ import (
 // client's body: reverse_proxy calls the transport again after a failure, and
 // a body that was read once reads as empty the second time, without an error.
 type clientBody struct {
-	held   []byte
-	hash   string
-	isHeld bool
+	held *payload.Held
 
 	// heldFrom is the body that was read; touched is set when a body that send
 	// made is read, see isOurs.
@@ -41,6 +38,13 @@ func (*clientBody) String() string { return "[request body]" }
 
 const bodyVar = "aws_sigv4.body"
 
+// bodyOptions are what the configuration says of bodies.
+type bodyOptions struct {
+	mode          payload.Mode
+	memory, limit int64
+	spool         *payload.Spool
+}
+
 // bodyOf returns what is remembered of the body of the request with this
 // context, by the handler's plan if there is one. A health check has nowhere
 // to remember it, and is never repeated.
@@ -58,7 +62,7 @@ func bodyOf(ctx context.Context, p *plan) *clientBody {
 
 // cover decides how the body of out is covered, makes it so, and returns the
 // payload hash that is to be signed. out must be the caller's own copy.
-func (b *clientBody) cover(out *http.Request, mode payload.Mode, rule sigv4.PayloadRule, tls bool, limit int64) (string, error) {
+func (b *clientBody) cover(out *http.Request, o bodyOptions, rule sigv4.PayloadRule, tls bool) (string, error) {
 	hasBody := out.Body != nil && out.Body != http.NoBody
 	length := out.ContentLength
 	switch {
@@ -71,11 +75,11 @@ func (b *clientBody) cover(out *http.Request, mode payload.Mode, rule sigv4.Payl
 	if len(out.Trailer) > 0 {
 		return "", refuse(http.StatusBadRequest, "a request with trailers can't be signed: they come after the signature; send the fields as headers")
 	}
-	held := b.isHeld && hasBody && b.isOurs(out.Body)
+	held := b.held != nil && hasBody && b.isOurs(out.Body)
 	if held {
-		length = int64(len(b.held))
+		length = b.held.Size
 	}
-	q := payload.Question{Mode: mode, Rule: rule, TLS: tls, HasBody: hasBody, Length: length, Limit: limit}
+	q := payload.Question{Mode: o.mode, Rule: rule, TLS: tls, HasBody: hasBody, Length: length, Memory: o.memory, Limit: o.limit}
 	plan, err := q.Decide()
 	if err != nil {
 		return "", err
@@ -94,12 +98,12 @@ func (b *clientBody) cover(out *http.Request, mode payload.Mode, rule sigv4.Payl
 		if held {
 			b.send(out, b.held)
 		} else {
-			b.stream(out, limit)
+			b.stream(out, o.limit)
 		}
 		return sigv4.UnsignedPayload, nil
 	default:
 		if !held {
-			if err := b.hold(out, length, q.HoldLimit()); err != nil {
+			if err := b.hold(out, o.spool, length, q.HoldMemory(), q.HoldLimit()); err != nil {
 				return "", err
 			}
 		}
@@ -107,10 +111,7 @@ func (b *clientBody) cover(out *http.Request, mode payload.Mode, rule sigv4.Payl
 		if plan == payload.Hold {
 			return sigv4.UnsignedPayload, nil
 		}
-		if b.hash == "" {
-			b.hash = sigv4.HashPayload(b.held)
-		}
-		return b.hash, nil
+		return b.held.Hash, nil
 	}
 }
 
@@ -122,32 +123,37 @@ func emptyHash(rule sigv4.PayloadRule) string {
 	return sigv4.EmptyPayloadHash
 }
 
-// hold reads the body into memory.
-func (b *clientBody) hold(out *http.Request, length, limit int64) error {
+// hold reads the body, and keeps it until the request is over.
+func (b *clientBody) hold(out *http.Request, spool *payload.Spool, length, memory, limit int64) error {
 	from := out.Body
-	data, err := payload.Read(out.Body, length, limit)
-	out.Body.Close()
+	held, err := spool.Read(from, length, memory, limit)
+	from.Close()
 	if err != nil {
 		return err
 	}
-	b.held, b.hash, b.isHeld, b.heldFrom = data, "", true, from
+	context.AfterFunc(out.Context(), func() { held.Close() })
+	b.held, b.heldFrom = held, from
 	return nil
 }
 
-// send makes data the body of out, with its length and with GetBody, so that
-// net/http can repeat it by itself on a connection that turns out to be dead.
-func (b *clientBody) send(out *http.Request, data []byte) {
-	out.ContentLength = int64(len(data))
+// send makes a held body, or none, the body of out, with its length and with
+// GetBody, so that net/http can repeat it by itself on a connection that turns
+// out to be dead.
+func (b *clientBody) send(out *http.Request, held *payload.Held) {
+	out.ContentLength = 0
+	if held != nil {
+		out.ContentLength = held.Size
+	}
 	// net/http ignores ContentLength as long as this says "chunked".
 	out.TransferEncoding = nil
 	out.Header.Del("Content-Length")
 	// The body is already here, so there is nothing to wait for.
 	out.Header.Del("Expect")
-	if len(data) == 0 {
+	if out.ContentLength == 0 {
 		out.Body, out.GetBody = http.NoBody, nil
 		return
 	}
-	out.GetBody = func() (io.ReadCloser, error) { return &replay{bytes.NewReader(data), &b.touched}, nil }
+	out.GetBody = func() (io.ReadCloser, error) { return &replay{held.NewReader(), &b.touched}, nil }
 	out.Body, _ = out.GetBody()
 }
 
@@ -166,7 +172,7 @@ func (b *clientBody) isOurs(body io.ReadCloser) bool {
 
 // replay is a held body on its way out.
 type replay struct {
-	*bytes.Reader
+	io.Reader
 	touched *atomic.Bool
 }
 

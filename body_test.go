@@ -32,7 +32,7 @@ func TestAHeldBodyIsSentWholeAtEveryAttempt(t *testing.T) {
 	var b clientBody
 	for i := range 3 {
 		out := attempt(client, -1)
-		hash, err := b.cover(out, payload.Auto, sigv4.PayloadHash, false, 0)
+		hash, err := b.cover(out, bodyOptions{spool: new(payload.Spool), limit: 0}, sigv4.PayloadHash, false)
 		if err != nil {
 			t.Fatalf("attempt %d: %v", i, err)
 		}
@@ -57,7 +57,7 @@ func TestAStreamedBodyIsNotSentTwice(t *testing.T) {
 	var b clientBody
 	cover := func() (*http.Request, error) {
 		out := attempt(client, 2<<20)
-		hash, err := b.cover(out, payload.Auto, sigv4.PayloadHashOrUnsigned, true, 0)
+		hash, err := b.cover(out, bodyOptions{spool: new(payload.Spool), limit: 0}, sigv4.PayloadHashOrUnsigned, true)
 		if err == nil && hash != sigv4.UnsignedPayload {
 			t.Errorf("hash %s, want %s", hash, sigv4.UnsignedPayload)
 		}
@@ -95,7 +95,7 @@ func TestCoverRefuses(t *testing.T) {
 		"a body longer than it claims": {"longer than that", 10, 0, 400},
 	} {
 		var b clientBody
-		_, err := b.cover(attempt(io.NopCloser(strings.NewReader(tc.body)), tc.length), payload.Auto, sigv4.PayloadHash, false, tc.limit)
+		_, err := b.cover(attempt(io.NopCloser(strings.NewReader(tc.body)), tc.length), bodyOptions{spool: new(payload.Spool), limit: tc.limit}, sigv4.PayloadHash, false)
 		if r, ok := asRefusal(err); !ok || r.status != tc.status {
 			t.Errorf("%s: got %v, want a refusal with %d", name, err, tc.status)
 		}
@@ -103,7 +103,7 @@ func TestCoverRefuses(t *testing.T) {
 	var b clientBody
 	out := attempt(io.NopCloser(strings.NewReader("x")), -1)
 	out.Trailer = http.Header{"X-Sum": nil}
-	_, err := b.cover(out, payload.Auto, sigv4.PayloadHash, false, 0)
+	_, err := b.cover(out, bodyOptions{spool: new(payload.Spool), limit: 0}, sigv4.PayloadHash, false)
 	if r, ok := asRefusal(err); !ok || r.status != http.StatusBadRequest {
 		t.Errorf("trailers: got %v, want a refusal with 400", err)
 	}
@@ -112,7 +112,7 @@ func TestCoverRefuses(t *testing.T) {
 func TestAStreamEndsAtTheLimit(t *testing.T) {
 	var b clientBody
 	out := attempt(io.NopCloser(strings.NewReader(strings.Repeat("x", 100))), -1)
-	if _, err := b.cover(out, payload.Auto, sigv4.PayloadUnsigned, true, 50); err != nil {
+	if _, err := b.cover(out, bodyOptions{spool: new(payload.Spool), limit: 50}, sigv4.PayloadUnsigned, true); err != nil {
 		t.Fatal(err)
 	}
 	_, err := io.ReadAll(out.Body)
@@ -133,14 +133,14 @@ func TestEmptyBodies(t *testing.T) {
 				length = -1 // as an HTTP/3 GET arrives
 			}
 			out := attempt(body, length)
-			got, err := b.cover(out, payload.Auto, rule, true, 0)
+			got, err := b.cover(out, bodyOptions{spool: new(payload.Spool), limit: 0}, rule, true)
 			if err != nil || got != want || out.Body != http.NoBody || out.ContentLength != 0 || out.TransferEncoding != nil {
 				t.Errorf("%s, %s: got %s, %v, body %v, length %d", name, rule, got, err, out.Body, out.ContentLength)
 			}
 		}
 	}
 	var b clientBody
-	if got, err := b.cover(attempt(nil, 0), payload.Auto, sigv4.PayloadUnsigned, true, 0); err != nil || got != sigv4.UnsignedPayload {
+	if got, err := b.cover(attempt(nil, 0), bodyOptions{spool: new(payload.Spool), limit: 0}, sigv4.PayloadUnsigned, true); err != nil || got != sigv4.UnsignedPayload {
 		t.Errorf("a service that takes only UNSIGNED-PAYLOAD: got %s, %v", got, err)
 	}
 }
@@ -148,7 +148,9 @@ func TestEmptyBodies(t *testing.T) {
 func TestBodiesAreRememberedWithoutShowing(t *testing.T) {
 	ctx := context.WithValue(context.Background(), caddyhttp.VarsCtxKey, make(map[string]any))
 	b := bodyOf(ctx, nil)
-	b.held, b.isHeld = []byte("secret body"), true
+	if err := b.hold(attempt(io.NopCloser(strings.NewReader("secret body")), -1), new(payload.Spool), -1, 100, 100); err != nil {
+		t.Fatal(err)
+	}
 	if bodyOf(ctx, nil) != b {
 		t.Error("the body was forgotten between two attempts")
 	}

@@ -25,6 +25,8 @@ import (
 //	    credentials <name> <source> [<args...>] {
 //	        ...
 //	    }
+//	    spool_dir   <path>
+//	    spool_limit <size>
 //	}
 func parseGlobalOption(d *caddyfile.Dispenser, existing any) (any, error) {
 	if existing != nil {
@@ -39,9 +41,13 @@ func parseGlobalOption(d *caddyfile.Dispenser, existing any) (any, error) {
 	}
 	app := App{CredentialsRaw: make(map[string]json.RawMessage)}
 	definitions := make(map[string]caddyfile.Dispenser)
+	seen := make(map[string]bool)
 	for d.NextBlock(0) {
 		if d.Val() != "credentials" {
-			return nil, sources.Unknown(d, "credentials")
+			if err := app.unmarshalOption(d, seen); err != nil {
+				return nil, err
+			}
+			continue
 		}
 		if !d.NextArg() {
 			return nil, d.Err("credentials need a name and a source: credentials NAME SOURCE")
@@ -72,6 +78,23 @@ func parseGlobalOption(d *caddyfile.Dispenser, existing any) (any, error) {
 	return httpcaddyfile.App{Name: appName, Value: caddyconfig.JSON(app, nil)}, nil
 }
 
+// unmarshalOption reads an option of the app that is not credentials.
+func (a *App) unmarshalOption(d *caddyfile.Dispenser, seen map[string]bool) error {
+	if err := sources.Once(d, seen); err != nil {
+		return err
+	}
+	var err error
+	switch d.Val() {
+	case "spool_dir":
+		a.SpoolDir, err = sources.OneArg(d)
+	case "spool_limit":
+		a.SpoolLimit, err = size(d)
+	default:
+		err = sources.Unknown(d, "credentials", "spool_dir", "spool_limit")
+	}
+	return err
+}
+
 // checkFrom reports credentials that stand on a name that is not defined, while
 // file and line are known.
 func (a *App) checkFrom(name string) error {
@@ -92,7 +115,7 @@ func (a *App) checkFrom(name string) error {
 var (
 	targetOptions  = []string{"service", "region", "host", "credentials"}
 	signingOptions = append(slices.Clone(targetOptions),
-		"payload", "body_limit", "sign_headers", "allow_services", "allow_regions", "allow_hosts", "allow_roles")
+		"payload", "body_memory", "body_limit", "sign_headers", "allow_services", "allow_regions", "allow_hosts", "allow_roles")
 )
 
 // unmarshalOption reads one option of a Target.
@@ -143,6 +166,10 @@ func (s *Signing) unmarshalOption(d *caddyfile.Dispenser) error {
 		}
 		s.Payload = payload.Mode(mode)
 		return nil
+	case "body_memory":
+		var err error
+		s.BodyMemory, err = size(d)
+		return err
 	case "body_limit":
 		var err error
 		s.BodyLimit, err = size(d)
@@ -172,6 +199,7 @@ func (s *Signing) unmarshalOption(d *caddyfile.Dispenser) error {
 //	        ...
 //	    }
 //	    payload        auto|signed|unsigned
+//	    body_memory    <size>
 //	    body_limit     <size>
 //	    sign_headers   [+] <names...>
 //	    allow_services <names...>

@@ -10,7 +10,6 @@ import (
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/credentials"
-	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/payload"
 	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/sigv4"
 )
 
@@ -69,14 +68,15 @@ func (c *choice) allowedByPlan(d destination, dialled string) error {
 
 // options returns how the body and which headers are covered: as the transport
 // says, else as the handler does.
-func (c *choice) options() (payload.Mode, int64, *sigv4.HeaderRules) {
-	mode, limit, rules := c.t.Payload, c.t.BodyLimit, c.t.rules
+func (c *choice) options() (bodyOptions, *sigv4.HeaderRules) {
+	bodies, rules := c.t.bodyOptions(), c.t.rules
 	if p := c.plan; p != nil {
-		mode = cmp.Or(mode, p.mode)
-		limit = cmp.Or(limit, p.bodyLimit)
+		bodies.mode = cmp.Or(bodies.mode, p.bodies.mode)
+		bodies.memory = cmp.Or(bodies.memory, p.bodies.memory)
+		bodies.limit = cmp.Or(bodies.limit, p.bodies.limit)
 		rules = cmp.Or(rules, p.rules)
 	}
-	return mode, limit, rules
+	return bodies, rules
 }
 
 // credentials returns the credentials of whoever signs this attempt.

@@ -122,7 +122,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 // prepare takes the request's way up to where it is handed on.
 func (h *Handler) prepare(r *http.Request, repl *caddy.Replacer) (*plan, *http.Request, error) {
 	expand := expander(repl)
-	p := &plan{rules: h.rules, mode: h.Payload, bodyLimit: h.BodyLimit}
+	p := &plan{rules: h.rules, bodies: h.bodyOptions()}
 	if outer := planOf(r.Context()); outer != nil {
 		p.allow = slices.Clone(outer.allow)
 	}
@@ -162,7 +162,7 @@ func (h *Handler) prepare(r *http.Request, repl *caddy.Replacer) (*plan, *http.R
 	upgrade := isExtendedConnect(r)
 	hash := emptyHash(dest.payload)
 	if known && !upgrade {
-		if hash, err = p.body.cover(out, h.Payload, dest.payload, dest.tls, h.BodyLimit); err != nil {
+		if hash, err = p.body.cover(out, p.bodies, dest.payload, dest.tls); err != nil {
 			return nil, nil, err
 		}
 	}

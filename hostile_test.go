@@ -118,17 +118,17 @@ func TestAPlanBelongsToTheFirstTransportThatMeetsIt(t *testing.T) {
 func TestABodyThatWasChangedSinceCounts(t *testing.T) {
 	var b clientBody
 	out := attempt(io.NopCloser(strings.NewReader("secret!!")), 8)
-	if _, err := b.cover(out, payload.Auto, sigv4.PayloadHash, false, 0); err != nil {
+	if _, err := b.cover(out, bodyOptions{spool: new(payload.Spool), limit: 0}, sigv4.PayloadHash, false); err != nil {
 		t.Fatal(err)
 	}
 	// As reverse_proxy hands it over: in a wrapper.
 	wrapped := attempt(struct{ io.ReadCloser }{out.Body}, 8)
-	hash, err := b.cover(wrapped, payload.Auto, sigv4.PayloadHash, false, 0)
+	hash, err := b.cover(wrapped, bodyOptions{spool: new(payload.Spool), limit: 0}, sigv4.PayloadHash, false)
 	if err != nil || hash != sigv4.HashPayload([]byte("secret!!")) {
 		t.Errorf("the same body: %s, %v", hash, err)
 	}
 	changed := attempt(io.NopCloser(strings.NewReader("REDACTED")), 8)
-	hash, err = b.cover(changed, payload.Auto, sigv4.PayloadHash, false, 0)
+	hash, err = b.cover(changed, bodyOptions{spool: new(payload.Spool), limit: 0}, sigv4.PayloadHash, false)
 	sent, _ := io.ReadAll(changed.Body)
 	if err != nil || hash != sigv4.HashPayload([]byte("REDACTED")) || string(sent) != "REDACTED" {
 		t.Errorf("another body: sent %q, hash %s, %v", sent, hash, err)
@@ -141,7 +141,7 @@ func TestTrailersAreRefusedForEveryService(t *testing.T) {
 			var b clientBody
 			out := attempt(body, -1)
 			out.Trailer = http.Header{"Authorization": nil}
-			_, err := b.cover(out, payload.Auto, rule, true, 0)
+			_, err := b.cover(out, bodyOptions{spool: new(payload.Spool), limit: 0}, rule, true)
 			if r, ok := asRefusal(err); !ok || r.status != http.StatusBadRequest {
 				t.Errorf("%s: got %v, want a refusal with 400", rule, err)
 			}

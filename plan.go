@@ -6,7 +6,6 @@ import (
 	"sync/atomic"
 
 	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/credentials"
-	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/payload"
 	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/sigv4"
 )
 
@@ -24,10 +23,9 @@ type plan struct {
 	host, service, region string
 
 	// allow are the allow-lists of this handler and of those before it.
-	allow     []*Allow
-	rules     *sigv4.HeaderRules
-	mode      payload.Mode
-	bodyLimit int64
+	allow  []*Allow
+	rules  *sigv4.HeaderRules
+	bodies bodyOptions
 
 	body clientBody
 

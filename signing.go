@@ -24,14 +24,18 @@ type Signing struct {
 	Allow
 
 	// How the body is covered by the signature. `signed`: its SHA-256, for
-	// which it is held in memory. `unsigned`: not at all, only over TLS.
-	// `auto`: whatever the service takes; a hash where both are possible and
-	// the body is at most 1 MiB or has no known length. Default: `auto`.
+	// which it is held. `unsigned`: not at all, only over TLS. `auto`: whatever
+	// the service takes; a hash where both are possible and the body is at most
+	// `body_memory` or has no known length. Default: `auto`.
 	Payload payload.Mode `json:"payload,omitempty"`
 
+	// The size, in bytes, up to which a body that has to be held is held in
+	// memory; a larger one goes into a private temporary file. Default: 1 MiB.
+	BodyMemory int64 `json:"body_memory,omitempty"`
+
 	// The largest body, in bytes, that is accepted; a larger one is answered
-	// 413. Default: 32 MiB for bodies that are held in memory, no limit for
-	// those that are streamed unsigned.
+	// 413. Default: 1 GiB for bodies that are held, no limit for those that
+	// are streamed unsigned.
 	BodyLimit int64 `json:"body_limit,omitempty"`
 
 	// Request headers to sign. A first entry `+` adds the rest to those that
@@ -65,6 +69,9 @@ func (s *Signing) provision(ctx caddy.Context) error {
 	if s.BodyLimit < 0 {
 		return fieldError("body_limit", fmt.Errorf("%d is negative: write a size such as 10MiB", s.BodyLimit))
 	}
+	if s.BodyMemory < 0 {
+		return fieldError("body_memory", fmt.Errorf("%d is negative: write a size such as 1MiB", s.BodyMemory))
+	}
 	if s.rules, err = headerRules(s.SignHeaders); err != nil {
 		return fieldError("sign_headers", err)
 	}
@@ -72,6 +79,11 @@ func (s *Signing) provision(ctx caddy.Context) error {
 		return err
 	}
 	return payload.CheckService(s.Payload, s.Target.service.fixed)
+}
+
+// bodyOptions returns what the configuration says of bodies.
+func (s *Signing) bodyOptions() bodyOptions {
+	return bodyOptions{mode: s.Payload, memory: s.BodyMemory, limit: s.BodyLimit, spool: s.app.spool}
 }
 
 // headerRules builds the choice of signed headers that SignHeaders describes.

@@ -186,8 +186,8 @@ func (t *Transport) signedCopy(req *http.Request) (*http.Request, error) {
 	if err != nil {
 		return nil, err
 	}
-	mode, limit, rules := c.options()
-	hash, err := bodyOf(ctx, p).cover(out, mode, dest.payload, out.URL.Scheme == "https", limit)
+	bodies, rules := c.options()
+	hash, err := bodyOf(ctx, p).cover(out, bodies, dest.payload, out.URL.Scheme == "https")
 	if err != nil {
 		return nil, err
 	}

@@ -123,7 +123,7 @@ var badOptions = []struct {
 // laterOptions are options that later versions may have; today each is unknown.
 var laterOptions = []string{
 	"color blue", "algorithm auto", "algorithm sigv4a", "region_set *", "strip_prefix /x", "sign header", "sign query 5m",
-	"clock_skew auto", "body_memory 1MiB", "connection {header.C}", "integration x",
+	"clock_skew auto", "connection {header.C}", "integration x",
 }
 
 func inRole(options string) string {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -14,13 +15,23 @@ import (
 // TestRetriedBodiesAreWhole: a body that was read once reads as empty the
 // second time, and would be signed and stored as an empty object.
 func TestRetriedBodiesAreWhole(t *testing.T) {
+	t.Run("in memory", func(t *testing.T) { testRetriedBodies(t, signFor("s3")) })
+	dir := t.TempDir()
+	t.Setenv("TMPDIR", dir)
+	t.Run("in a file", func(t *testing.T) { testRetriedBodies(t, signFor("s3")+"\nbody_memory 1KiB") })
+	if files, _ := filepath.Glob(filepath.Join(dir, "*.body")); len(files) > 0 {
+		t.Errorf("left behind: %v", files)
+	}
+}
+
+func testRetriedBodies(t *testing.T, options string) {
 	body := strings.Repeat("body", 25_000)
 	for style, configure := range styles {
 		for _, framing := range []string{"Content-Length", "chunked"} {
 			t.Run(style+", nobody listens, "+framing, func(t *testing.T) {
 				up := newEndpoint(t, newKeyring(), nil)
 				s := startCaddy(t, configure(deadAddress()+" "+up.Addr(), setup{
-					options: signFor("s3"), host: up.Addr(),
+					options: options, host: up.Addr(),
 					proxy: "lb_policy round_robin\nlb_retries 5",
 				}))
 				for range 8 {
@@ -38,7 +49,7 @@ func TestRetriedBodiesAreWhole(t *testing.T) {
 					})
 					up := newEndpoint(t, newKeyring(), nil)
 					s := startCaddy(t, configure(dying.Addr()+" "+up.Addr(), setup{
-						options: signFor("s3"), host: up.Addr(),
+						options: options, host: up.Addr(),
 						proxy: "lb_policy first\nlb_retries 3\nfail_duration 10s\nlb_retry_match {\nmethod PUT\n}",
 					}))
 					r := s.exchange(putText(s, framing, body))

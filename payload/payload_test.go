@@ -6,7 +6,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"io"
-	"net/http"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -77,42 +76,6 @@ func TestCheckMode(t *testing.T) {
 	}
 	if err := CheckService(Signed, "s3"); err != nil {
 		t.Error(err)
-	}
-}
-
-func TestReadNeverReturnsLessThanTheClientMeant(t *testing.T) {
-	broken := errors.New("connection reset")
-	for i, tc := range []struct {
-		body          io.Reader
-		length, limit int64
-		want          string
-		status        int
-	}{
-		{strings.NewReader("hello"), 5, 10, "hello", 0},
-		{strings.NewReader("hello"), -1, 10, "hello", 0},
-		{strings.NewReader("hello"), -1, 5, "hello", 0},
-		{iotest.OneByteReader(strings.NewReader("hello")), 5, 5, "hello", 0},
-		{iotest.DataErrReader(strings.NewReader("hello")), 5, 5, "hello", 0},
-		{strings.NewReader(""), -1, 5, "", 0},
-		{strings.NewReader("hello"), -1, 4, "", 413},
-		{strings.NewReader("hello"), 5, 4, "", 413},
-		{strings.NewReader("hell"), 5, 10, "", 400},
-		{strings.NewReader(""), 5, 10, "", 400},
-		{strings.NewReader("hello!"), 5, 10, "", 400},
-		{io.MultiReader(strings.NewReader("hel"), iotest.ErrReader(broken)), 5, 10, "", 400},
-		{io.MultiReader(strings.NewReader("hel"), iotest.ErrReader(broken)), -1, 10, "", 400},
-		{iotest.ErrReader(&http.MaxBytesError{Limit: 3}), -1, 10, "", 413},
-	} {
-		got, err := Read(tc.body, tc.length, tc.limit)
-		var perr *Error
-		switch {
-		case tc.status != 0:
-			if !errors.As(err, &perr) || perr.Status != tc.status {
-				t.Errorf("%d: got %q, %v, want status %d", i, got, err, tc.status)
-			}
-		case err != nil || string(got) != tc.want:
-			t.Errorf("%d: got %q, %v, want %q", i, got, err, tc.want)
-		}
 	}
 }
 

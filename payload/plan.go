@@ -23,12 +23,13 @@ const (
 )
 
 const (
-	// DefaultLimit is the size in bytes above which a body that has to be
-	// held in memory is refused: 32 MiB.
-	DefaultLimit = 32 << 20
-	// autoMemory is the size in bytes up to which Auto hashes a body though
-	// the service would take it unsigned: 1 MiB, about 0.7 ms of SHA-256.
-	autoMemory = 1 << 20
+	// DefaultLimit is the size in bytes above which a body that has to be held
+	// is refused: 1 GiB.
+	DefaultLimit = 1 << 30
+	// DefaultMemory is the size in bytes up to which a body is held in memory,
+	// and up to which Auto hashes one that the service would take unsigned:
+	// 1 MiB, about 0.7 ms of SHA-256.
+	DefaultMemory = 1 << 20
 )
 
 // CheckMode reports a mode that does not exist.
@@ -55,9 +56,9 @@ type Plan int
 const (
 	// Empty: there is no body; the hash of nothing is signed.
 	Empty Plan = iota
-	// Hash: the body is read into memory and its SHA-256 is signed.
+	// Hash: the body is held and its SHA-256 is signed.
 	Hash
-	// Hold: the body is read into memory to learn its length, and signed as
+	// Hold: the body is held to learn its length, and signed as
 	// UNSIGNED-PAYLOAD.
 	Hold
 	// Stream: the body goes through untouched, signed as UNSIGNED-PAYLOAD.
@@ -74,12 +75,22 @@ type Question struct {
 	HasBody bool
 	// Length is the body's length in bytes, or -1 if it is not known.
 	Length int64
+	// Memory is the operator's `body_memory` in bytes; 0 is DefaultMemory.
+	Memory int64
 	// Limit is the operator's `body_limit` in bytes; 0 is DefaultLimit for
 	// bodies that are held and no limit for those that are streamed.
 	Limit int64
 }
 
-// HoldLimit is the size in bytes up to which a body may be held in memory.
+// HoldMemory is the size in bytes up to which a body is held in memory.
+func (q Question) HoldMemory() int64 {
+	if q.Memory > 0 {
+		return q.Memory
+	}
+	return DefaultMemory
+}
+
+// HoldLimit is the size in bytes up to which a body may be held.
 func (q Question) HoldLimit() int64 {
 	if q.Limit > 0 {
 		return q.Limit
@@ -114,7 +125,7 @@ func (q Question) Decide() (Plan, error) {
 		unsigned = true
 	case q.Mode == Signed:
 	default:
-		unsigned = q.Rule == sigv4.PayloadHashOrUnsigned && q.TLS && q.Length > autoMemory
+		unsigned = q.Rule == sigv4.PayloadHashOrUnsigned && q.TLS && q.Length > q.HoldMemory()
 	}
 	if unsigned && q.Length > 0 {
 		return Stream, nil
