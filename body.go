@@ -84,6 +84,10 @@ func (b *clientBody) cover(out *http.Request, o bodyOptions, rule sigv4.PayloadR
 	if err != nil {
 		return "", err
 	}
+	if held && plan == payload.Stream && o.mode != payload.Unsigned && rule != sigv4.PayloadUnsigned {
+		// Its length was not known when it was held; its hash is now.
+		plan = payload.Hash
+	}
 	if !held && hasBody && b.consumed.Load() && sameBody(b.streamed, out.Body) {
 		return "", errNotReplayable
 	}

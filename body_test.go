@@ -52,6 +52,24 @@ func TestAHeldBodyIsSentWholeAtEveryAttempt(t *testing.T) {
 	}
 }
 
+func TestAHeldBodyIsSignedWithItsHash(t *testing.T) {
+	text := strings.Repeat("x", 2<<20)
+	client := io.NopCloser(strings.NewReader(text))
+	o := bodyOptions{spool: new(payload.Spool)}
+	var b clientBody
+	for i := range 2 {
+		out := attempt(client, -1)
+		if i > 0 {
+			// The handler has told its length by now.
+			out.ContentLength = int64(len(text))
+		}
+		hash, err := b.cover(out, o, sigv4.PayloadHashOrUnsigned, true)
+		if err != nil || hash != sigv4.HashPayload([]byte(text)) {
+			t.Errorf("attempt %d: got %s, %v, want the body's hash", i, hash, err)
+		}
+	}
+}
+
 func TestAStreamedBodyIsNotSentTwice(t *testing.T) {
 	client := io.NopCloser(strings.NewReader(strings.Repeat("x", 2<<20)))
 	var b clientBody
