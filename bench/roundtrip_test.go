@@ -123,6 +123,17 @@ func newInProcess(tb testing.TB, name string) *inProcess {
 	if err != nil {
 		tb.Fatal(err)
 	}
+	if v.signs {
+		// Credentials are to be had once the app that keeps them has started.
+		// What serves HTTP isn't started.
+		app, err := ctx.App("aws_sigv4")
+		if err != nil {
+			tb.Fatal(err)
+		}
+		if err := app.(caddy.App).Start(); err != nil {
+			tb.Fatal(err)
+		}
+	}
 	app, err := ctx.App("http")
 	if err != nil {
 		tb.Fatal(err)
