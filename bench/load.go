@@ -149,22 +149,20 @@ func (l *load) pace(ctx context.Context, rate float64, d time.Duration) ([]time.
 // answerTimeout is how long after the end an answer may still come.
 const answerTimeout = 10 * time.Second
 
-// each runs f for all clients at once and returns one of their errors.
+// each runs f for all clients at once and returns the first of their
+// errors.
 func (l *load) each(f func(i int, c *client) error) error {
 	errs := make(chan error, len(l.clients))
 	for i, c := range l.clients {
 		go func() { errs <- f(i, c) }()
 	}
-	var all []error
+	var first error
 	for range l.clients {
-		all = append(all, <-errs)
-	}
-	for _, err := range all {
-		if err != nil {
-			return err
+		if err := <-errs; first == nil {
+			first = err
 		}
 	}
-	return nil
+	return first
 }
 
 // client is one connection to a proxy.
