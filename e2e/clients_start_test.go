@@ -239,7 +239,7 @@ func startRclone(b *bed) (client, error) {
 func startS5cmd(b *bed) (client, error) {
 	path := filepath.Join(b.dir, "s5cmd")
 	build := exec.Command("go", "build", "-modfile="+filepath.Join("tools", "go.mod"), "-o", path, "github.com/peak/s5cmd/v2")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=-mod=mod")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=")
 	if out, err := build.CombinedOutput(); err != nil {
 		return client{}, fmt.Errorf("s5cmd can't be compiled: %s", out)
 	}

@@ -309,9 +309,8 @@ func (s *session) lists(keys []string) error {
 	if err != nil {
 		return fmt.Errorf("list: %w", err)
 	}
-	slices.Sort(keys)
 	slices.Sort(out.Keys)
-	if !slices.Equal(out.Keys, keys) {
+	if !slices.Equal(out.Keys, slices.Sorted(slices.Values(keys))) {
 		return fmt.Errorf("list: %d keys, want %d: %.300q", len(out.Keys), len(keys), out.Keys)
 	}
 	return nil

@@ -25,7 +25,7 @@ import (
 const (
 	brokerARN    = "arn:aws:iam::111122223333:user/broker"
 	brokerKeyID  = "AKIASTANDINBROKER000"
-	brokerSecret = "stand-in+secret/that-opens-nothing-else0" //nolint:gosec // As it says.
+	brokerSecret = "stand-in+secret/that-opens-nothing-else0"
 	roleARN      = "arn:aws:iam::123456789012:role/Proxy"
 	externalID   = "9d6bd0e5-3f0c-4d7e-8b52-1f2f0c7f5a11"
 	bucket       = "demo"
@@ -33,14 +33,14 @@ const (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	switch err := run(ctx, os.Args[1:], os.Stdout); {
+	err := run(ctx, os.Args[1:], os.Stdout)
+	stop()
+	switch {
 	case errors.Is(err, flag.ErrHelp):
 		os.Exit(2)
 	case err != nil:
 		fmt.Fprintln(os.Stderr, "aws-standin:", err)
-		stop()
-		os.Exit(1) //nolint:gocritic // What was deferred is done.
+		os.Exit(1)
 	}
 }
 
