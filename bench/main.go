@@ -30,9 +30,9 @@ type options struct {
 	awslabs     string   // the path of aws-sigv4-proxy; "": not measured
 	connections int
 	rounds      int
-	requests    int64         // the most requests that one round sends as fast as it can
+	requests    int64         // the most requests that a round sends to a proxy as fast as it can
 	warm        time.Duration // what a new process gets before it is measured
-	saturated   time.Duration // how long a round sends as fast as it can
+	saturated   time.Duration // how long a round sends to a proxy as fast as it can
 	paced       time.Duration // how long it then sends at half that rate
 	profiles    string        // the directory that CPU profiles go to; "": none
 	progress    io.Writer
@@ -79,10 +79,10 @@ func runCommand(ctx context.Context, args []string) error {
 	caddy := flags.String("caddy", "", "the `path` of a Caddy with this plugin (default: build cmd/caddy)")
 	flags.StringVar(&o.awslabs, "awslabs", "", "the `path` of an aws-sigv4-proxy to measure too")
 	flags.IntVar(&o.connections, "connections", o.connections, "keep-alive connections of the load generator")
-	flags.IntVar(&o.rounds, "rounds", o.rounds, "how often each proxy has its turn")
-	flags.DurationVar(&o.saturated, "time", o.saturated, "how long each turn sends as fast as it can")
-	flags.DurationVar(&o.paced, "paced-time", o.paced, "how long each turn then sends at half that rate")
-	flags.Int64Var(&o.requests, "requests", o.requests, "the most requests that a turn sends as fast as it can")
+	flags.IntVar(&o.rounds, "rounds", o.rounds, "how often all proxies are started and measured")
+	flags.DurationVar(&o.saturated, "time", o.saturated, "how long a round sends to each proxy as fast as it can")
+	flags.DurationVar(&o.paced, "paced-time", o.paced, "how long a round then sends at half that rate")
+	flags.Int64Var(&o.requests, "requests", o.requests, "the most requests that a round sends to each proxy as fast as it can")
 	flags.StringVar(&o.profiles, "profile", "", "also write a CPU profile of each Caddy into this `directory`")
 	if err := flags.Parse(args); err != nil {
 		return err
@@ -131,18 +131,12 @@ func run(ctx context.Context, o options) (*report, error) {
 	r := newReport(ctx, o, variants)
 	for round := range o.rounds {
 		fmt.Fprintf(o.progress, "round %d of %d\n", round+1, o.rounds)
-		// Each round begins with another proxy, so that none profits from its
-		// place.
-		for i := range variants {
-			v := &variants[(round+i)%len(variants)]
-			if !v.present(&o) {
-				continue
-			}
-			f, err := b.turn(ctx, v)
-			if err != nil {
-				return nil, fmt.Errorf("%s: %w", v.name, err)
-			}
-			r.add(v.name, f)
+		measured, err := b.round(ctx, round)
+		if err != nil {
+			return nil, err
+		}
+		for name, f := range measured {
+			r.add(name, f)
 		}
 	}
 	r.end()

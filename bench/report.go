@@ -33,8 +33,8 @@ func newReport(ctx context.Context, o options, variants []variant) *report {
 	}
 	r.facts = []string{
 		fmt.Sprintf("%s/%s, %d cores%s, %s, Caddy %s", runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), cpuModel(), runtime.Version(), caddy),
-		fmt.Sprintf("%d rounds in turns; in each %v as fast as it can over %d keep-alive connections, then %v at half that rate",
-			o.rounds, o.saturated, o.connections, o.paced),
+		fmt.Sprintf("%d rounds; in each %v as fast as it can over %d keep-alive connections, then %v at half that rate, in turns of %v",
+			o.rounds, o.saturated, o.connections, o.paced, turnTime),
 	}
 	return r
 }
