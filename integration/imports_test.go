@@ -348,15 +348,15 @@ func TestTrackedFilesNameNoMachine(t *testing.T) {
 }
 
 func TestMachineNamesAreFound(t *testing.T) {
-	private := machineNames("https://mods.corp.example:8443/go,https://proxy.golang.org,direct\n")
-	public := machineNames("https://proxy.golang.org|off\n")
+	private := machineNames("https://mods.corp.example:8443/go,https://mods.example,direct\n")
+	public := machineNames("https://mods.example|off\n")
 	for text, want := range map[string]bool{
-		"see /" + "work/file":            true,
-		"/" + "farm/x":                   true,
-		`dir="/` + `work/"`:              true,
-		"https://example.com/work/x":     false,
-		"/home/work/x, ./work/x, /wo":    false,
-		"https://proxy.golang.org/x/@v/": false,
+		"see /" + "work/file":         true,
+		"/" + "farm/x":                true,
+		`dir="/` + `work/"`:           true,
+		"https://mods.example/x/@v/":  true,
+		"https://example.com/work/x":  false,
+		"/home/work/x, ./work/x, /wo": false,
 	} {
 		if private.MatchString(text) != want || public.MatchString(text) != want {
 			t.Errorf("%q is found: %t and %t, want %t", text, private.MatchString(text), public.MatchString(text), want)
@@ -367,13 +367,13 @@ func TestMachineNamesAreFound(t *testing.T) {
 	}
 }
 
-// machineNames matches paths below the directories where build machines keep checkouts, and the hosts of a GOPROXY other
-// than the public one. The directories are put together so that this file does not match itself.
+// machineNames matches paths below the directories where build machines keep checkouts, and the hosts of a GOPROXY. The
+// directories are put together so that this file does not match itself.
 func machineNames(goproxy string) *regexp.Regexp {
 	pattern := `(^|[^[:alnum:]_./])/(` + strings.Join([]string{"work", "farm"}, "|") + `)/`
 	for _, proxy := range regexp.MustCompile(`[,|\s]+`).Split(goproxy, -1) {
 		_, host, _ := strings.Cut(proxy, "://")
-		if host, _, _ = strings.Cut(host, "/"); host != "" && host != "proxy.golang.org" {
+		if host, _, _ = strings.Cut(host, "/"); host != "" {
 			pattern += "|" + regexp.QuoteMeta(host)
 		}
 	}
