@@ -54,6 +54,9 @@ func startGateway(dir, region string, d *directory) (*gateway, error) {
 	}()
 	select {
 	case <-up:
+		if err := g.answers(); err != nil {
+			return nil, errors.Join(fmt.Errorf("versitygw: %w", err), g.close())
+		}
 		return g, nil
 	case err := <-g.done:
 		g.done <- nil
@@ -61,6 +64,20 @@ func startGateway(dir, region string, d *directory) (*gateway, error) {
 	case <-time.After(10 * time.Second):
 		return nil, errors.Join(errors.New("versitygw: not up within 10 s"), g.close())
 	}
+}
+
+// answers waits for an answer, whatever it is. versitygw says that it listens a little before it serves, and a server that
+// is closed in between goes on for ever.
+func (g *gateway) answers() error {
+	t := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "unix", g.socket)
+	}}
+	defer t.CloseIdleConnections()
+	res, err := (&http.Client{Transport: t, Timeout: 10 * time.Second}).Get("http://s3/")
+	if err != nil {
+		return err
+	}
+	return res.Body.Close()
 }
 
 func (g *gateway) serve(l net.Listener) func() error { return startRelay(l, g.socket).close }
