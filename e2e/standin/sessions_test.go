@@ -38,6 +38,12 @@ func TestSessionsInS3(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	key := aws.String("a//b/../ç +%")
+	if _, err := s3Client(s, provider(admin.AccessKeyID, admin.SecretAccessKey, "")).PutObject(t.Context(), &s3.PutObjectInput{
+		Bucket: aws.String("bucket"), Key: key, Body: strings.NewReader("hello"),
+	}); err != nil {
+		t.Fatal(err)
+	}
 	c, c2, cNone := assume(t, s, broker, readerARN), assume(t, s, broker, other), assume(t, s, broker, none)
 	expired := assume(t, s, broker, short)
 	time.Sleep(20 * time.Millisecond)
@@ -52,7 +58,7 @@ func TestSessionsInS3(t *testing.T) {
 		{"a session", c.AccessKeyId, c.SecretAccessKey, c.SessionToken, "", ""},
 		{"another session", c2.AccessKeyId, c2.SecretAccessKey, c2.SessionToken, "", ""},
 		{"a user", &admin.AccessKeyID, &admin.SecretAccessKey, aws.String(""), "", ""},
-		{"a user without permissions", &broker.AccessKeyID, &broker.SecretAccessKey, aws.String(""), "403 AccessDenied", "User: " + brokerARN + " is not authorized to perform: s3:PutObject"},
+		{"a user without permissions", &broker.AccessKeyID, &broker.SecretAccessKey, aws.String(""), "403 AccessDenied", "User: " + brokerARN + " is not authorized to perform: s3:GetObject"},
 		{"a role without permissions", cNone.AccessKeyId, cNone.SecretAccessKey, cNone.SessionToken, "403 AccessDenied", "User: " + sessionARN + "None/session is not authorized"},
 		{"the secret of another session", c.AccessKeyId, c2.SecretAccessKey, c.SessionToken, "403 SignatureDoesNotMatch", ""},
 		{"the token of another session", c.AccessKeyId, c.SecretAccessKey, c2.SessionToken, "400 InvalidToken", "malformed or otherwise invalid"},
@@ -63,9 +69,8 @@ func TestSessionsInS3(t *testing.T) {
 		{"an expired session", expired.AccessKeyId, expired.SecretAccessKey, expired.SessionToken, "400 ExpiredToken", "The provided token has expired."},
 	}
 	try := func(t *testing.T, id, secret, token *string) error {
-		_, err := s3Client(s, provider(*id, *secret, *token)).PutObject(t.Context(), &s3.PutObjectInput{
-			Bucket: aws.String("bucket"), Key: aws.String("a//b/../ç +%"), Body: strings.NewReader("hello"),
-		})
+		// A GET, because the AWS SDK for Go, while it sends a body, may miss an answer that comes early.
+		_, err := s3Client(s, provider(*id, *secret, *token)).GetObject(t.Context(), &s3.GetObjectInput{Bucket: aws.String("bucket"), Key: key})
 		return err
 	}
 	for _, tt := range tests {
@@ -85,7 +90,7 @@ func TestSessionsInS3(t *testing.T) {
 
 	s.RevokeSessions(readerARN)
 	code, message := failure(try(t, c.AccessKeyId, c.SecretAccessKey, c.SessionToken))
-	if code != "403 AccessDenied" || !strings.Contains(message, "User: "+sessionARN+"Reader/session is not authorized to perform: s3:PutObject on resource:") ||
+	if code != "403 AccessDenied" || !strings.Contains(message, "User: "+sessionARN+"Reader/session is not authorized to perform: s3:GetObject on resource:") ||
 		!strings.Contains(message, "with an explicit deny in an identity-based policy") {
 		t.Errorf("a revoked session: %s: %s", code, message)
 	}
