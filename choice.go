@@ -34,17 +34,15 @@ func (c *choice) pick(of func(*Target) value, planned func(*plan) string) (strin
 	return of(&c.t.Target).resolve(c.expand)
 }
 
-func (c *choice) host(user, dialled string) (string, error) {
+func (c *choice) host(userHost func() string, dialled string) (string, error) {
 	host, err := c.pick(func(t *Target) value { return t.host }, func(p *plan) string { return p.host })
 	switch {
 	case err != nil:
 		return "", refuse(http.StatusForbidden, "host: %w", err)
 	case host != "":
 		return host, nil
-	case user != "":
-		return user, nil
 	}
-	return dialled, nil
+	return cmp.Or(userHost(), dialled), nil
 }
 
 func (c *choice) scope() (service, region string, err error) {

@@ -158,6 +158,11 @@ func (h *Handler) prepare(r *http.Request, repl *caddy.Replacer) (*plan, *http.R
 		return nil, nil, err
 	}
 	out := ownCopy(r)
+	if out.ContentLength == 0 {
+		// In a server's request that means none, whatever Caddy has put around
+		// it; reverse_proxy sees it so, too.
+		out.Body = http.NoBody
+	}
 	removeConnectionHeaders(out.Header)
 	upgrade := isExtendedConnect(r)
 	hash := emptyHash(dest.payload)

@@ -157,7 +157,7 @@ func (t *Transport) signedCopy(req *http.Request) (*http.Request, error) {
 	}
 	repl, _ := ctx.Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
 	c := &choice{t: t, block: block, plan: p, expand: expander(repl)}
-	host, err := c.host(t.userHost(req, repl, dialled), dialled)
+	host, err := c.host(func() string { return t.userHost(req, repl, dialled) }, dialled)
 	if err != nil {
 		return nil, err
 	}
