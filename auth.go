@@ -101,7 +101,7 @@ func (a *SignatureAuth) Provision(ctx caddy.Context) error {
 			return fieldError(path+".secret", fmt.Errorf("key %q has an empty secret", id))
 		}
 		if !sources.HasPlaceholder(key.Secret) {
-			a.logger.Warn("a secret is written literally, and Caddy keeps it in its saved configuration: write {env.NAME} or {file.PATH}", zap.String("key", id))
+			a.logger.Warn("a key's secret stands literally in the configuration, which Caddy also saves and shows at its admin endpoint: write {env.NAME} or {file./PATH} instead", zap.String("key", id))
 		}
 		a.signers[id] = sigv4.NewSigner(sigv4.Credentials{AccessKeyID: id, SecretAccessKey: secret})
 	}
