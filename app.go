@@ -213,13 +213,8 @@ func unknownCredentials(name string, defined []string) error {
 // checkIdentity reports an identity that a request could choose without the
 // operator having said which are allowed.
 func (a *App) checkIdentity(src credentials.Source, hasAllowRoles bool) error {
-	fields, ok := src.(credentials.Fields)
-	if ok && !hasAllowRoles {
-		for _, f := range fields.IdentityFields() {
-			if f.Name == "role_arn" && sources.NeedsRequest(f.Value) {
-				return fieldError(f.Name, fmt.Errorf("%q is filled from the request: say with allow_roles which roles it may name", f.Value))
-			}
-		}
+	if role := roleByRequest(src); role != "" && !hasAllowRoles {
+		return fieldError(roleField, fmt.Errorf("%q is filled from the request: say with allow_roles which roles it may name", role))
 	}
 	for {
 		chained, ok := src.(credentials.Chained)
@@ -230,16 +225,25 @@ func (a *App) checkIdentity(src credentials.Source, hasAllowRoles bool) error {
 		if src, err = a.Source(chained.FromName()); err != nil {
 			return err
 		}
-		fields, ok := src.(credentials.Fields)
-		if !ok {
-			continue
+		if role := roleByRequest(src); role != "" {
+			return fieldError("from", fmt.Errorf("the role %q is filled from the request, and other roles are assumed from it: allow_roles would not be asked; write a fixed role", role))
 		}
+	}
+}
+
+const roleField = "role_arn"
+
+// roleByRequest returns the role that a source assumes, as it is configured, if
+// a request has a say in it.
+func roleByRequest(src credentials.Source) string {
+	if fields, ok := src.(credentials.Fields); ok {
 		for _, f := range fields.IdentityFields() {
-			if f.Name == "role_arn" && sources.NeedsRequest(f.Value) {
-				return fieldError("from", fmt.Errorf("the role %q is filled from the request, and other roles are assumed from it: allow_roles would not be asked; write a fixed role", f.Value))
+			if f.Name == roleField && sources.NeedsRequest(f.Value) {
+				return f.Value
 			}
 		}
 	}
+	return ""
 }
 
 // checkCredentialsName keeps names and sources apart, so that one word always
@@ -248,14 +252,19 @@ func checkCredentialsName(name string) error {
 	if sources.IsSource(name) {
 		return fmt.Errorf("%q is the name of a source: choose another name", name)
 	}
-	valid := name != "" && len(name) <= 64
-	for _, c := range name {
-		valid = valid && (c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.ContainsRune("-_.", c))
-	}
-	if !valid {
+	if !isName(name, 64) {
 		return fmt.Errorf("%q can't be a name: write up to 64 letters, digits, `-`, `_` and `.`", name)
 	}
 	return nil
+}
+
+// isName tells whether s consists of 1 to most letters, digits, `-`, `_`, `.`.
+func isName(s string, most int) bool {
+	ok := s != "" && len(s) <= most
+	for _, c := range s {
+		ok = ok && (c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.ContainsRune("-_.", c))
+	}
+	return ok
 }
 
 // defaultSource is used wherever a configuration names no credentials.

@@ -114,11 +114,7 @@ func (a *SignatureAuth) Provision(ctx caddy.Context) error {
 }
 
 func checkClientKeyID(id string) error {
-	ok := id != "" && len(id) <= 128
-	for _, c := range id {
-		ok = ok && (c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.ContainsRune("-_.", c))
-	}
-	if !ok {
+	if !isName(id, 128) {
 		return fmt.Errorf("%q can't be an access key ID: write up to 128 letters, digits, `-`, `_` and `.`", id)
 	}
 	return nil
