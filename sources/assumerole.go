@@ -1,7 +1,6 @@
 package sources
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -265,26 +264,7 @@ func (a *AssumeRole) Identity(expand credentials.Expander) (credentials.Identity
 		}
 	}
 
-	parts := []string{
-		"assume_role", from.Key, in.RoleARN, credentials.Sealed(in.ExternalID), in.SessionName,
-		in.Duration.String(), in.Region,
-	}
-	for _, t := range in.Tags { // Sorted by key.
-		parts = append(parts, t.Key, t.Value)
-	}
-	id := credentials.Identity{
-		Key:     credentials.NewKey(parts...),
-		Label:   "assume_role " + in.RoleARN + " (from " + a.FromName() + ")",
-		RoleARN: in.RoleARN,
-		From:    from,
-		Fetch: func(ctx context.Context, from *credentials.Credentials) (*credentials.Credentials, error) {
-			v, expires, err := stsClient.AssumeRole(ctx, from.Value, in)
-			if err != nil {
-				return nil, err
-			}
-			return credentials.New(v, expires, time.Now()), nil
-		},
-	}
+	id := credentials.NewRole(stsClient, from, a.FromName(), in) // Its tags are sorted by key.
 	if !a.PerRequest() {
 		a.fixed.Store(&id)
 	}
