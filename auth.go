@@ -132,6 +132,7 @@ func (a *SignatureAuth) Authenticate(w http.ResponseWriter, r *http.Request) (ca
 			c.Write(zap.Error(err), zap.String("key", key), zap.String("remote", r.RemoteAddr), zap.String("method", r.Method), zap.String("path", r.URL.Path))
 		}
 		w.Header().Set("Www-Authenticate", "AWS4-HMAC-SHA256")
+		answerBeforeBody(w, r)
 		return caddyauth.User{}, false, nil
 	}
 	return caddyauth.User{

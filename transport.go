@@ -204,6 +204,11 @@ func (t *Transport) signedCopy(req *http.Request) (*http.Request, error) {
 // upstream, which is not to blame.
 func (t *Transport) notSent(req *http.Request, err error) (*http.Response, error) {
 	if req.Body != nil {
+		if strings.EqualFold(req.Header.Get("Expect"), "100-continue") {
+			// A read of no bytes has the server tell the client to go on. It
+			// reads the body before it answers, which would not come.
+			_, _ = req.Body.Read(nil)
+		}
 		req.Body.Close()
 	}
 	r, ok := asRefusal(err)
