@@ -112,6 +112,8 @@ type entry struct {
 	call *call // the fetch under way or in the queue
 	done int64 // when the last fetch ended, monotonic
 
+	renewable int64 // from when on a refusal by AWS may have it fetched, monotonic
+
 	due   int64 // when the schedule comes back to it, monotonic
 	index int   // its place in the schedule, counted from 1; 0 if it is not there
 }
@@ -186,11 +188,21 @@ func (c *Cache) fetchOrWait(ctx context.Context, id Identity) (*Credentials, err
 	}
 	call := c.begin(e, false)
 	call.waiters++
-	left := limit - time.Duration(now.mono-call.begun)
 	c.mu.Unlock()
 
-	timer := time.NewTimer(left)
+	var instead error
+	if last != nil {
+		instead = last.err
+	}
+	return c.wait(ctx, id.Label, call, limit, instead)
+}
+
+// wait waits for a call, among whose waiters the caller is, up to a time after it began. If nothing
+// came by then, it returns the error instead, unless that is nil.
+func (c *Cache) wait(ctx context.Context, label string, call *call, limit time.Duration, instead error) (*Credentials, error) {
+	timer := time.NewTimer(limit - time.Duration(c.now().mono-call.begun))
 	defer timer.Stop()
+	var err error
 	select {
 	case <-call.done:
 		if call.err != nil {
@@ -205,10 +217,10 @@ func (c *Cache) fetchOrWait(ctx context.Context, id Identity) (*Credentials, err
 	c.mu.Lock()
 	call.waiters--
 	c.mu.Unlock()
-	if last != nil && ctx.Err() == nil {
-		return nil, last.err
+	if instead != nil && ctx.Err() == nil {
+		return nil, instead
 	}
-	return nil, &Error{Label: id.Label, Err: err}
+	return nil, &Error{Label: label, Err: err}
 }
 
 // valid returns the held credentials, or nil if they must not be served.

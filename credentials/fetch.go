@@ -21,6 +21,7 @@ type call struct {
 	begun      int64        // monotonic
 	background bool         // no request waited for it so far
 	queued     bool
+	again      bool // it goes on after AWS refused the broker's credentials
 }
 
 // begin returns the call of an entry, a new one if none is under way. The broker comes first and
@@ -130,8 +131,9 @@ func (c *Cache) end(e *entry, creds *Credentials, err error, ev Event) {
 	if !e.id.Local {
 		c.queue.running--
 	}
-	c.finish(e, creds, err, 0)
-	if err != nil {
+	if err != nil && refusesCaller(err) && c.retryWithNewBroker(e) {
+		ev.Err = &Error{Label: e.id.Label, Since: c.now().time(), Attempts: ev.Attempt, Err: err}
+	} else if c.finish(e, creds, err, 0); err != nil {
 		ev.Err = e.failed.Load().err
 	}
 	c.startQueued()
