@@ -158,13 +158,24 @@ func TestStatus(t *testing.T) {
 				t.Errorf("%s: next refresh at %v", got[i].Label, got[i].NextRefresh)
 			}
 			got[i].NextRefresh = time.Time{}
+			if len(got[i].Key) != 64 || c.StatusOf(Identity{Key: got[i].Key}).Label != got[i].Label {
+				t.Errorf("%s: key %q", got[i].Label, got[i].Key)
+			}
+			got[i].Key = ""
+		}
+		if f := got[2].Failure; f == nil || f.Err.Error() != "down" || !f.Since.Equal(start) || f.Attempts != 1 {
+			t.Errorf("the failure is %+v", f)
+		}
+		got[2].Failure = nil
+		if st := c.StatusOf(s.identity("new")); st != (Status{Key: NewKey("new"), Label: "new"}) || c.Len() != 4 {
+			t.Errorf("of an identity that is not held: %+v, of %d", st, c.Len())
 		}
 		role := "arn:aws:iam::123456789012:role/a"
 		expires := start.Add(time.Hour)
 		for i, want := range []Status{
 			{Label: "a (from b)", RoleARN: role, Valid: true, Expires: expires, LastFetch: start, Pinned: true},
 			{Label: "b", Valid: true, Expires: expires, LastFetch: start},
-			{Label: "c", LastError: "down", FailingSince: time.Unix(0, start.UnixNano()), Attempts: 1},
+			{Label: "c"},
 			{Label: "d", Fetching: true, Pinned: true},
 		} {
 			if got[i] != want {

@@ -91,7 +91,7 @@ func TestSTSDownOrHungDisturbsNoRequestWhileCredentialsAreValid(t *testing.T) {
 				s.set(func(s *fakeSTS) { s.hang, s.err = false, nil })
 				for begun = time.Now(); ; time.Sleep(time.Second) {
 					if _, err := c.Get(context.Background(), id); err == nil {
-						if st := c.Status()[0]; st.LastError != "" || st.Attempts != 0 || !st.FailingSince.IsZero() || !st.Valid {
+						if st := c.Status()[0]; st.Failure != nil || !st.Valid {
 							t.Errorf("after the recovery the status is %+v", st)
 						}
 						break

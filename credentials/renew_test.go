@@ -97,7 +97,7 @@ func TestRefusedCredentialsThatCannotChange(t *testing.T) {
 func TestRenewalThatFailsHarmsNobody(t *testing.T) {
 	for name, tc := range map[string]struct {
 		breakIt func(*fakeSTS)
-		most   time.Duration
+		most    time.Duration
 	}{
 		"down": {func(s *fakeSTS) { s.err = errors.New("down") }, 0},
 		"hung": {func(s *fakeSTS) { s.hang = true }, renewWait},

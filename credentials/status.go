@@ -8,6 +8,9 @@ import (
 
 // Status is what the cache knows of one identity at one moment. It holds no secret.
 type Status struct {
+	// Key is the identity's key.
+	Key string
+
 	// Label is the identity's label. Identities that differ only in what is not told, such as
 	// their External ID, have the same.
 	Label string
@@ -34,13 +37,8 @@ type Status struct {
 	// Pinned says whether it is kept fresh without being used.
 	Pinned bool
 
-	// LastError is why the last fetch failed; empty if it did not.
-	LastError string
-
-	// FailingSince is when the first of the failed fetches in a row ended, and Attempts how many
-	// they are; zero if the last fetch did not fail.
-	FailingSince time.Time
-	Attempts     int
+	// Failure is why the last fetch failed, since when, and how many in a row; nil if it did not.
+	Failure *Error
 }
 
 // Status returns the state of all identities, sorted by label.
@@ -48,27 +46,35 @@ func (c *Cache) Status() []Status {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 
-	type row struct {
-		key string
-		Status
-	}
 	now := c.now()
-	rows := make([]row, 0, c.table.size)
-	c.table.all(func(e *entry) {
-		rows = append(rows, row{e.id.Key, e.status(now)})
+	all := make([]Status, 0, c.table.size)
+	c.table.all(func(e *entry) { all = append(all, e.status(now)) })
+	slices.SortFunc(all, func(a, b Status) int {
+		return cmp.Or(cmp.Compare(a.Label, b.Label), cmp.Compare(a.Key, b.Key))
 	})
-	slices.SortFunc(rows, func(a, b row) int {
-		return cmp.Or(cmp.Compare(a.Label, b.Label), cmp.Compare(a.key, b.key))
-	})
-	all := make([]Status, len(rows))
-	for i, r := range rows {
-		all[i] = r.Status
-	}
 	return all
+}
+
+// StatusOf returns the state of one identity; of one that the cache does not hold, only who it is.
+func (c *Cache) StatusOf(id Identity) Status {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if e := c.table.load(id.Key); e != nil {
+		return e.status(c.now())
+	}
+	return Status{Key: id.Key, Label: id.Label, RoleARN: id.RoleARN}
+}
+
+// Len returns how many identities the cache holds.
+func (c *Cache) Len() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.table.size
 }
 
 func (e *entry) status(now instant) Status {
 	s := Status{
+		Key:      e.id.Key,
 		Label:    e.id.Label,
 		RoleARN:  e.id.RoleARN,
 		Valid:    e.valid(now) != nil,
@@ -82,7 +88,7 @@ func (e *entry) status(now instant) Status {
 		s.NextRefresh = now.in(time.Duration(e.due - now.mono)).time()
 	}
 	if f := e.failed.Load(); f != nil {
-		s.LastError, s.FailingSince, s.Attempts = f.err.Err.Error(), f.err.Since, f.err.Attempts
+		s.Failure = f.err
 	}
 	return s
 }
