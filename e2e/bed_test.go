@@ -169,6 +169,15 @@ func (b *bed) runCaddy(caddyfile string) {
 }
 
 func (b *bed) load(caddyfile string) error {
+	config, err := b.adapt(caddyfile)
+	if err != nil {
+		return err
+	}
+	return caddy.Load(config, true)
+}
+
+// adapt makes a configuration of a Caddyfile.
+func (b *bed) adapt(caddyfile string) ([]byte, error) {
 	caddyfile = strings.ReplaceAll(caddyfile, "<target>", target)
 	caddyfile = strings.NewReplacer(
 		"<site>", b.site, "<tls-site>", b.tlsSite, "<dir>", b.dir, "<region>", b.Region(),
@@ -179,9 +188,9 @@ func (b *bed) load(caddyfile string) error {
 	).Replace(caddyfile)
 	config, _, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte(caddyfile), map[string]any{"filename": "Caddyfile"})
 	if err != nil {
-		return err
+		return nil, err
 	}
-	return caddy.Load(b.forTest(config), true)
+	return b.forTest(config), nil
 }
 
 // forTest changes what the tests of one machine must not share: no admin API, nothing saved, a log of its own, no

@@ -46,7 +46,7 @@ func startGateway(dir, region string, d *directory) (*gateway, error) {
 	go func() {
 		g.done <- embedgw.RunVersityGW(ctx, g.store, &embedgw.Config{
 			RootUserAccess: g.root.Access, RootUserSecret: g.root.Secret,
-			Region: region, Ports: []string{g.socket}, IAMService: &iam{directory: d, root: g.root},
+			Region: region, VirtualDomain: "s3." + region + ".amazonaws.com", Ports: []string{g.socket}, IAMService: &iam{directory: d, root: g.root},
 			MaxConnections: 4096, MaxRequests: 2048, MultipartMaxParts: 10000,
 			KeepAlive: true, Quiet: true, DisableACLs: true,
 			S3Options: []s3api.Option{s3api.WithOnListen(func() { close(up) })},

@@ -124,7 +124,8 @@ func (s *Standin) onClose(f func() error) { s.cleanup = append(s.cleanup, f) }
 // Region returns the region that S3 and STS are in.
 func (s *Standin) Region() string { return s.region }
 
-// S3 returns the URL of S3 over plain HTTP, without a slash at the end. Buckets are in the path.
+// S3 returns the URL of S3 over plain HTTP, without a slash at the end. Buckets are in the path, or in a Host such as
+// BUCKET.s3.REGION.amazonaws.com.
 func (s *Standin) S3() string { return "http://" + s.ports.s3.String() }
 
 // S3TLS returns the URL of the same S3 over TLS.
