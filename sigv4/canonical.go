@@ -30,6 +30,10 @@ type scratch struct {
 	// names holds the lower-case names that fields point to.
 	names  []byte
 	fields []field
+	// order holds the indexes of the fields, sorted. To sort numbers costs
+	// less than to sort fields, of whose pointers the garbage collector is
+	// told one by one.
+	order []int
 	// strays are keys of the map that are to be deleted: other spellings of
 	// headers that Sign writes.
 	strays []string
@@ -48,7 +52,8 @@ func (s *scratch) release() {
 	if cap(s.buffer) > maxKept || cap(s.names) > maxKept || cap(s.fields) > 1024 {
 		return
 	}
-	s.buffer, s.names, s.fields, s.strays = s.buffer[:0], s.names[:0], s.fields[:0], s.strays[:0]
+	s.buffer, s.names = s.buffer[:0], s.names[:0]
+	s.fields, s.order, s.strays = s.fields[:0], s.order[:0], s.strays[:0]
 	scratches.Put(s)
 }
 
@@ -101,8 +106,14 @@ func isFieldValue(v string) bool {
 	return true
 }
 
+// sortFields puts the fields into order, by name.
 func (s *scratch) sortFields() {
-	slices.SortFunc(s.fields, func(x, y field) int {
+	s.order = s.order[:0]
+	for i := range s.fields {
+		s.order = append(s.order, i)
+	}
+	slices.SortFunc(s.order, func(i, j int) int {
+		x, y := &s.fields[i], &s.fields[j]
 		if c := bytes.Compare(x.name, y.name); c != 0 {
 			return c
 		}
@@ -110,20 +121,31 @@ func (s *scratch) sortFields() {
 	})
 }
 
+// has reports whether there is a field of that name; the fields are sorted.
+func (s *scratch) has(lowerName string) bool {
+	_, ok := slices.BinarySearchFunc(s.order, lowerName, func(i int, name string) int {
+		return strings.Compare(string(s.fields[i].name), name)
+	})
+	return ok
+}
+
 // appendCanonicalRequest appends the canonical request to b: method, path,
 // query, headers, the names of the headers, payload hash. The fields are
 // sorted.
-func appendCanonicalRequest(b []byte, method, path, query string, fields []field, payloadHash string) []byte {
+func (s *scratch) appendCanonicalRequest(b []byte, method, path, query, payloadHash string) []byte {
 	b = append(append(b, method...), '\n')
 	b = append(append(b, path...), '\n')
 	b = append(append(b, query...), '\n')
-	for i, f := range fields {
-		if i > 0 && bytes.Equal(f.name, fields[i-1].name) {
+	var last []byte
+	for _, at := range s.order {
+		f := &s.fields[at]
+		if last != nil && bytes.Equal(f.name, last) {
 			// Over the previous line's end.
 			b[len(b)-1] = ','
 		} else {
 			b = append(append(b, f.name...), ':')
 		}
+		last = f.name
 		if f.values == nil {
 			b = append(b, f.value...)
 		}
@@ -136,21 +158,24 @@ func appendCanonicalRequest(b []byte, method, path, query string, fields []field
 		b = append(b, '\n')
 	}
 	b = append(b, '\n')
-	b = appendSignedHeaders(b, fields)
+	b = s.appendSignedHeaders(b)
 	b = append(b, '\n')
 	return append(b, payloadHash...)
 }
 
-// appendSignedHeaders appends the names of sorted fields, each once.
-func appendSignedHeaders(b []byte, fields []field) []byte {
-	for i, f := range fields {
-		if i > 0 {
-			if bytes.Equal(f.name, fields[i-1].name) {
+// appendSignedHeaders appends the names of the sorted fields, each once.
+func (s *scratch) appendSignedHeaders(b []byte) []byte {
+	var last []byte
+	for _, at := range s.order {
+		name := s.fields[at].name
+		if last != nil {
+			if bytes.Equal(name, last) {
 				continue
 			}
 			b = append(b, ';')
 		}
-		b = append(b, f.name...)
+		b = append(b, name...)
+		last = name
 	}
 	return b
 }

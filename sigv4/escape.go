@@ -132,6 +132,36 @@ func percentDecode(s string) (string, bool) {
 	return string(b), true
 }
 
+// decodesTo reports whether percentDecode makes decoded of s.
+func decodesTo(s, decoded string) bool {
+	first := strings.IndexByte(s, '%')
+	if first < 0 {
+		return s == decoded
+	}
+	if len(decoded) < first || s[:first] != decoded[:first] {
+		return false
+	}
+	i := first
+	for j := first; j < len(decoded); j++ {
+		if i >= len(s) {
+			return false
+		}
+		c := s[i]
+		if c == '%' {
+			var ok bool
+			if c, ok = unhexAt(s, i); !ok {
+				return false
+			}
+			i += 2
+		}
+		if c != decoded[j] {
+			return false
+		}
+		i++
+	}
+	return i == len(s)
+}
+
 // lowerASCII returns s with A-Z in lower case. strings.ToLower would also turn
 // letters of other scripts, such as the Kelvin sign, into ASCII.
 func lowerASCII(s string) string {

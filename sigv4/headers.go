@@ -98,16 +98,38 @@ func (r *HeaderRules) isSigned(lower []byte) bool {
 	return ok
 }
 
-// RemoveAuthHeaders deletes what a client may have sent, or forged, to
-// authenticate itself: Authorization, Proxy-Authorization, X-Amz-Date,
-// X-Amz-Security-Token, X-Amz-Content-Sha256, X-Amz-S3session-Token,
-// X-Amz-Region-Set and Date, in whatever case the map spells them. Read
+// IsAuthHeader reports whether a client authenticates itself, or pretends to,
+// with a header of this name, in whatever case it is written: Authorization,
+// Proxy-Authorization, X-Amz-Date, X-Amz-Security-Token, X-Amz-Content-Sha256,
+// X-Amz-S3session-Token, X-Amz-Region-Set and Date.
+func IsAuthHeader(name string) bool {
+	// Names of different lengths need not be compared. Of equal length,
+	// strings.EqualFold takes no letter of another script for one of these: it
+	// has more bytes.
+	switch len(name) {
+	case len("date"):
+		return strings.EqualFold(name, "date")
+	case len("x-amz-date"):
+		return strings.EqualFold(name, "x-amz-date")
+	case len("authorization"):
+		return strings.EqualFold(name, "authorization")
+	case len("x-amz-region-set"):
+		return strings.EqualFold(name, "x-amz-region-set")
+	case len("proxy-authorization"):
+		return strings.EqualFold(name, "proxy-authorization")
+	case len("x-amz-security-token"): // And of x-amz-content-sha256.
+		return strings.EqualFold(name, "x-amz-security-token") || strings.EqualFold(name, "x-amz-content-sha256")
+	case len("x-amz-s3session-token"):
+		return strings.EqualFold(name, "x-amz-s3session-token")
+	}
+	return false
+}
+
+// RemoveAuthHeaders deletes the headers that [IsAuthHeader] names. Read
 // X-Amz-Content-Sha256 before, if it matters.
 func RemoveAuthHeaders(h http.Header) {
 	for key := range h {
-		switch lowerASCII(key) {
-		case "authorization", "proxy-authorization", "x-amz-date", "x-amz-security-token",
-			"x-amz-content-sha256", "x-amz-s3session-token", "x-amz-region-set", "date":
+		if IsAuthHeader(key) {
 			delete(h, key)
 		}
 	}

@@ -3,6 +3,7 @@ package sigv4
 import (
 	"maps"
 	"net/http"
+	"net/url"
 	"reflect"
 	"strings"
 	"testing"
@@ -115,4 +116,43 @@ func TestRemoveAuthHeaders(t *testing.T) {
 		t.Errorf("header is %v, want %v", h, kept)
 	}
 	RemoveAuthHeaders(nil)
+}
+
+// TestIsAuthHeader has names that only look like those that are removed: of
+// the same length, or with letters of other scripts that fold to ASCII ones.
+func TestIsAuthHeader(t *testing.T) {
+	for _, name := range []string{"aUTHORIZATION", "dATE", "x-aMZ-s3SESSION-TOKEN", "PROXY-authorization", "X-Amz-Content-SHA256"} {
+		if !IsAuthHeader(name) {
+			t.Errorf("%q is not recognised", name)
+		}
+	}
+	for _, name := range []string{
+		"", "Data", "Host", "X-Amz-Data", "Authorisation", "X-Amz-Region-Get", "Proxy_Authorization", "X-Amz-Security-Tokem",
+		"X-Amz-Content-Sha512", "X-Amz-Meta-Sha256-AB", "X-Amz-S3session_Token", "X-Amz-Security-To\u212aen", "X-Amz-\u017f3session-Token",
+	} {
+		if IsAuthHeader(name) {
+			t.Errorf("%q is taken for a header that authenticates", name)
+		}
+	}
+}
+
+// TestCleaningAllocates has a request from which nothing is to be removed, as
+// nearly all are: looking costs no memory.
+func TestCleaningAllocates(t *testing.T) {
+	header := benchmarkHeader()
+	r := &http.Request{RequestURI: "/a%20b/%C3%A9?x=%2F&expires=1", URL: &url.URL{Path: "/a b/é", RawQuery: "x=%2F&expires=1"}, Header: header}
+	target, err := Canonicalize("/a%20b/%C3%A9", "", PathSingle)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, f := range map[string]func(){
+		"RemoveAuthHeaders": func() { RemoveAuthHeaders(r.Header) },
+		"StripAuthQuery":    func() { StripAuthQuery(r.URL.RawQuery) },
+		"RawPath":           func() { RawPath(r) },
+		"SetURL":            func() { target.SetURL(r.URL) },
+	} {
+		if n := testing.AllocsPerRun(100, f); n != 0 {
+			t.Errorf("%s: %v allocations, want none", name, n)
+		}
+	}
 }

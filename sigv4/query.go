@@ -16,20 +16,20 @@ import (
 // that is how a lenient server would read them. All other bytes of the query
 // stay as they are.
 func StripAuthQuery(rawQuery string) string {
-	if !mayHoldAuthQuery(rawQuery) {
+	if !hasAuthQuery(rawQuery) {
 		return rawQuery
 	}
-	var b []byte
+	b := make([]byte, 0, len(rawQuery))
+	first := true
 	for pair := range strings.SplitSeq(rawQuery, "&") {
 		name, _, _ := strings.Cut(pair, "=")
 		if isAuthParameter(name) {
 			continue
 		}
-		if b == nil {
-			b = make([]byte, 0, len(rawQuery))
-		} else {
+		if !first {
 			b = append(b, '&')
 		}
+		first = false
 		b = append(b, pair...)
 	}
 	return string(b)
@@ -39,7 +39,9 @@ func hasAuthQuery(rawQuery string) bool {
 	if !mayHoldAuthQuery(rawQuery) {
 		return false
 	}
-	for pair := range strings.SplitSeq(rawQuery, "&") {
+	for rest, more := rawQuery, true; more; {
+		var pair string
+		pair, rest, more = strings.Cut(rest, "&")
 		name, _, _ := strings.Cut(pair, "=")
 		if isAuthParameter(name) {
 			return true
@@ -55,9 +57,14 @@ func mayHoldAuthQuery(rawQuery string) bool {
 }
 
 func isAuthParameter(encodedName string) bool {
+	// The shortest and longest of the names below, the longest with each byte
+	// escaped.
+	const shortest, longest = len("X-Amz-Date"), len("X-Amz-S3session-Token")
+	if len(encodedName) < shortest || len(encodedName) > 3*longest {
+		return false
+	}
 	name, ok := percentDecode(encodedName)
-	// The shortest and longest of the names below.
-	if !ok || len(name) < len("X-Amz-Date") || len(name) > len("X-Amz-S3session-Token") {
+	if !ok || len(name) < shortest || len(name) > longest {
 		return false
 	}
 	switch lowerASCII(name) {
@@ -128,7 +135,8 @@ func canonicalQuery(raw string, plus plusReading) (string, error) {
 		return string(b), nil
 	}
 	sortPairs(b, pairs)
-	out := make([]byte, 0, len(b))
+	var outSpace [512]byte
+	out := outSpace[:0]
 	for i, p := range pairs {
 		if i > 0 {
 			out = append(out, '&')

@@ -61,3 +61,19 @@ func TestRawPathOfParsedRequests(t *testing.T) {
 		}
 	}
 }
+
+// TestDecodesTo compares with percentDecode.
+func TestDecodesTo(t *testing.T) {
+	texts := []string{"", "/", "/a", "/a b", "/a%20b", "/a%20b/", "/a%2", "/%", "/a%zzb", "/a%2520b", "%2F", "%2f", "/%2F%2f", "///", "/a%20%", "/a ", "/%41", "/A"}
+	for _, encoded := range texts {
+		want, ok := percentDecode(encoded)
+		for _, decoded := range texts {
+			if got := decodesTo(encoded, decoded); got != (ok && decoded == want) {
+				t.Errorf("decodesTo(%q, %q) = %v", encoded, decoded, got)
+			}
+		}
+		if ok && !decodesTo(encoded, want) {
+			t.Errorf("decodesTo(%q, %q) = false", encoded, want)
+		}
+	}
+}

@@ -107,7 +107,7 @@ func (s *Signer) Sign(in Input) error {
 		return err
 	}
 	work.sortFields()
-	b := appendCanonicalRequest(work.buffer, in.Method, in.Target.CanonicalPath, in.Target.Query, work.fields, in.PayloadHash)
+	b := work.appendCanonicalRequest(work.buffer, in.Method, in.Target.CanonicalPath, in.Target.Query, in.PayloadHash)
 	canonicalEnd := len(b)
 	sum := sha256.Sum256(b)
 
@@ -125,7 +125,7 @@ func (s *Signer) Sign(in Input) error {
 	b = append(append(b, s.credentials.AccessKeyID...), '/')
 	b = appendScope(b, scope)
 	b = append(b, ", SignedHeaders="...)
-	b = appendSignedHeaders(b, work.fields)
+	b = work.appendSignedHeaders(b)
 	b = append(b, ", Signature="...)
 	b = hex.AppendEncode(b, b[toSignEnd:macEnd])
 	work.buffer = b
@@ -135,7 +135,7 @@ func (s *Signer) Sign(in Input) error {
 		*in.Trace = Trace{
 			CanonicalRequest: string(b[:canonicalEnd]),
 			StringToSign:     string(b[canonicalEnd:toSignEnd]),
-			SignedHeaders:    string(appendSignedHeaders(nil, work.fields)),
+			SignedHeaders:    string(work.appendSignedHeaders(nil)),
 			Signature:        hex.EncodeToString(b[toSignEnd:macEnd]),
 			CredentialScope:  string(appendScope(nil, scope)),
 		}
@@ -163,7 +163,7 @@ func (s *Signer) check(in *Input) error {
 	if !isTarget(in.Target) {
 		return inputError("the target has no path, or bytes that are not canonical: make it with Canonicalize")
 	}
-	if in.PayloadHash != UnsignedPayload && !isHexSHA256(in.PayloadHash) {
+	if in.PayloadHash != EmptyPayloadHash && in.PayloadHash != UnsignedPayload && !isHexSHA256(in.PayloadHash) {
 		return inputError("payload hash " + quoteClipped(in.PayloadHash, 80) + " is no SHA-256 in 64 lower-case hexadecimal digits: take it from HashPayload, or give " + UnsignedPayload)
 	}
 	if in.Header == nil {
@@ -202,7 +202,18 @@ func isTarget(t Target) bool {
 	if t.Path == "" || t.Path[0] != '/' || t.CanonicalPath == "" || t.CanonicalPath[0] != '/' {
 		return false
 	}
-	return !strings.ContainsAny(t.CanonicalPath, "\n ") && !strings.ContainsAny(t.Query, "\n +")
+	return noneOf(t.CanonicalPath, "\n ") && noneOf(t.Query, "\n +")
+}
+
+// noneOf reports whether s has none of a few bytes. Looking for each alone is
+// faster than strings.ContainsAny.
+func noneOf(s, few string) bool {
+	for i := range len(few) {
+		if strings.IndexByte(s, few[i]) >= 0 {
+			return false
+		}
+	}
+	return true
 }
 
 // collect gathers the headers to sign, those that Sign is going to set among

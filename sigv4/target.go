@@ -72,7 +72,9 @@ func (t Target) SetURL(u *url.URL) {
 	// RawPath is honoured only where it is a valid encoding of Path; the path
 	// of a Target always is. Opaque would be sent unchecked, and as an
 	// absolute URL if the path begins with two slashes.
-	u.Path, _ = percentDecode(t.Path)
+	if !decodesTo(t.Path, u.Path) {
+		u.Path, _ = percentDecode(t.Path)
+	}
 	u.RawPath = t.Path
 	u.RawQuery = t.Query
 	u.Opaque = ""
@@ -103,7 +105,7 @@ func RawPath(r *http.Request) string {
 		return opaque
 	}
 	for _, raw := range [...]string{requestURIPath(r.RequestURI), r.URL.RawPath} {
-		if path, ok := percentDecode(raw); ok && raw != "" && path == r.URL.Path {
+		if raw != "" && decodesTo(raw, r.URL.Path) {
 			return rooted(raw)
 		}
 	}

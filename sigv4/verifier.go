@@ -348,10 +348,7 @@ func collectSigned(work *scratch, in *VerifyInput, signed []string) error {
 	work.add("host", in.Host)
 	work.sortFields()
 	for _, name := range signed {
-		_, ok := slices.BinarySearchFunc(work.fields, name, func(f field, name string) int {
-			return strings.Compare(string(f.name), name)
-		})
-		if !ok {
+		if !work.has(name) {
 			return refuse(ReasonSignedHeaderMissing, quoteClipped(name, 64)+" is among the signed headers but not in the request: something on the way removed it")
 		}
 	}
@@ -385,7 +382,7 @@ func (s *Signer) matches(work *scratch, in *VerifyInput, auth *Authorization, da
 	given, err := hex.DecodeString(auth.Signature)
 	matched := false
 	for _, f := range forms {
-		b := appendCanonicalRequest(work.buffer[:0], in.Method, f.path, f.query, work.fields, in.PayloadHash)
+		b := work.appendCanonicalRequest(work.buffer[:0], in.Method, f.path, f.query, in.PayloadHash)
 		sum := sha256.Sum256(b)
 		end := len(b)
 		b = append(b, algorithm+"\n"...)
