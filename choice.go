@@ -77,10 +77,9 @@ func (c *choice) options() (bodyOptions, *sigv4.HeaderRules) {
 	return bodies, rules
 }
 
-// credentials returns the credentials of whoever signs this attempt.
-func (c *choice) credentials(ctx context.Context) (*credentials.Credentials, error) {
+// credentials returns whoever signs this attempt, with credentials.
+func (c *choice) credentials(ctx context.Context) (by signedBy, err error) {
 	var id credentials.Identity
-	var err error
 	var perRequest bool
 	switch {
 	case c.block != nil && c.block.namesCredentials():
@@ -97,15 +96,15 @@ func (c *choice) credentials(ctx context.Context) (*credentials.Credentials, err
 		err = c.plan.permitRole(id)
 	}
 	if err != nil {
-		return nil, err
+		return by, err
 	}
 	creds, err := c.t.app.credentials(ctx, id)
 	if ce, ok := errors.AsType[*credentials.Error](err); ok && perRequest {
 		// Whose credentials are missing was the client's choice: it says
 		// nothing about the upstream.
-		return nil, &refusal{credentialsStatus(ce), ce}
+		return by, &refusal{credentialsStatus(ce), ce}
 	}
-	return creds, err
+	return signedBy{id, creds}, err
 }
 
 // userHost returns the Host that the operator put on the request, with

@@ -118,7 +118,8 @@ func (t *Transport) blockFor(dialled string) (*UpstreamTarget, error) {
 
 // RoundTrip signs a copy of the request and sends it.
 func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
-	out, err := t.signedCopy(req)
+	var by signedBy
+	out, err := t.signedCopy(req, &by)
 	if err != nil {
 		return t.notSent(req, err)
 	}
@@ -128,6 +129,7 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		return answer(req, r), nil
 	}
 	if res != nil {
+		res = t.resign(req, by, res)
 		// No copy that holds credentials leaves this place.
 		res.Request = req
 	}
@@ -135,8 +137,9 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 }
 
 // signedCopy takes one attempt's way: which upstream, which block, whose
-// identity, which host; then cleans, covers the body and signs.
-func (t *Transport) signedCopy(req *http.Request) (*http.Request, error) {
+// identity, which host; then cleans, covers the body and signs. It also tells as
+// whom.
+func (t *Transport) signedCopy(req *http.Request, by *signedBy) (*http.Request, error) {
 	ctx := req.Context()
 	out := ownCopy(req)
 	t.SetScheme(out)
@@ -182,7 +185,7 @@ func (t *Transport) signedCopy(req *http.Request) (*http.Request, error) {
 	if err != nil {
 		return nil, err
 	}
-	creds, err := c.credentials(ctx)
+	*by, err = c.credentials(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -191,7 +194,7 @@ func (t *Transport) signedCopy(req *http.Request) (*http.Request, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := t.sign(out, target, dest, creds, rules, hash); err != nil {
+	if err := t.sign(out, target, dest, by.creds, rules, hash); err != nil {
 		return nil, err
 	}
 	// Only servers have one; whoever reads it gets nothing that is outdated.

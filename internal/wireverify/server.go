@@ -16,7 +16,8 @@ import (
 type Response struct {
 	// Status is the status code. Default: 200.
 	Status int
-	// Headers are added to Content-Length and Content-Type.
+	// Headers are added to Content-Length. Content-Type is text/plain unless they
+	// have another.
 	Headers []Header
 	// Body is sent with its Content-Length.
 	Body string
@@ -221,7 +222,10 @@ func send(c net.Conn, r Response) error {
 		r.Status = 200
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "HTTP/1.1 %d status\r\nContent-Length: %d\r\nContent-Type: text/plain\r\n", r.Status, len(r.Body))
+	fmt.Fprintf(&b, "HTTP/1.1 %d status\r\nContent-Length: %d\r\n", r.Status, len(r.Body))
+	if !slices.ContainsFunc(r.Headers, func(h Header) bool { return strings.EqualFold(h.Name, "Content-Type") }) {
+		b.WriteString("Content-Type: text/plain\r\n")
+	}
 	for _, h := range r.Headers {
 		fmt.Fprintf(&b, "%s: %s\r\n", h.Name, h.Value)
 	}
