@@ -2,6 +2,8 @@ package credentials
 
 import (
 	"context"
+	"errors"
+	"strconv"
 	"time"
 
 	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/sts"
@@ -11,24 +13,38 @@ import (
 // calls the broker fromName. The input must be complete, that is, have a duration and a session name,
 // and is to be checked before: the cache would only learn at the fetch that AWS refuses it.
 func NewRole(client *sts.Client, from *Identity, fromName string, in sts.AssumeRoleInput) Identity {
-	parts := []string{
-		"assume_role", from.Key, in.RoleARN, Sealed(in.ExternalID), in.SessionName,
-		in.Duration.String(), in.Region,
-	}
-	for _, t := range in.Tags {
-		parts = append(parts, t.Key, t.Value)
-	}
 	return Identity{
-		Key:     NewKey(parts...),
+		Key:     roleKey(from.Key, in),
 		Label:   "assume_role " + in.RoleARN + " (from " + fromName + ")",
 		RoleARN: in.RoleARN,
 		From:    from,
-		Fetch: func(ctx context.Context, from *Credentials) (*Credentials, error) {
-			v, expires, err := client.AssumeRole(ctx, from.Value, in)
+		Fetch: func(ctx context.Context, broker *Credentials) (*Credentials, error) {
+			v, expires, err := client.AssumeRole(ctx, broker.Value, in)
 			if err != nil {
+				if e, ok := errors.AsType[*sts.Error](err); ok {
+					e.Known.BrokerARN = from.RoleARN
+				}
 				return nil, err
 			}
 			return New(v, expires, time.Now()), nil
 		},
 	}
+}
+
+// roleKey covers every field of the input. Lists have keys of their own, so that what ends one is not
+// taken for the beginning of the next.
+func roleKey(from string, in sts.AssumeRoleInput) string {
+	tags := make([]string, 0, 2*len(in.Tags))
+	for _, t := range in.Tags {
+		tags = append(tags, t.Key, t.Value)
+	}
+	var device []string
+	if in.MFA != nil {
+		device = []string{in.MFA.Serial, in.MFA.Key}
+	}
+	return NewKey(
+		"assume_role", from, in.RoleARN, Sealed(in.ExternalID), in.SessionName, in.Duration.String(),
+		Sealed(in.Policy), NewKey(in.PolicyARNs...), NewKey(tags...), NewKey(in.TransitiveTagKeys...),
+		in.SourceIdentity, NewKey(device...), in.Region, in.Endpoint, strconv.FormatBool(in.FIPS),
+	)
 }

@@ -1,6 +1,7 @@
 package sts
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -15,62 +16,11 @@ import (
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
-	"github.com/aws/aws-sdk-go-v2/service/sts/types"
 	"github.com/aws/smithy-go/logging"
 
 	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/endpoint"
 	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/sigv4"
 )
-
-// AssumeRoleInput is one call of AssumeRole.
-// See https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html.
-type AssumeRoleInput struct {
-	// RoleARN is the role to assume.
-	RoleARN string
-
-	// ExternalID is what the role's trust policy asks for; empty sends none.
-	ExternalID string
-
-	// SessionName names the session in CloudTrail.
-	SessionName string
-
-	// Duration is how long the session lasts.
-	Duration time.Duration
-
-	// Tags are the session's tags; the role's trust policy must allow sts:TagSession.
-	Tags []Tag
-
-	// Region is whose STS is called. Empty: the region of the environment (AWS_REGION or the
-	// shared configuration) if it is in the role's partition, else the partition's default.
-	Region string
-}
-
-// Check says whether AWS would accept the form of the input. An error names the field.
-func (in AssumeRoleInput) Check() error {
-	for _, c := range []struct {
-		field string
-		err   error
-	}{
-		{"role_arn", CheckRoleARN(in.RoleARN)},
-		{"external_id", checkOptional(in.ExternalID, CheckExternalID)},
-		{"session_name", CheckSessionName(in.SessionName)},
-		{"duration", CheckDuration(in.Duration)},
-		{"tags", CheckTags(in.Tags)},
-		{"region", checkOptional(in.Region, func(r string) error { return CheckPartitions(in.RoleARN, r) })},
-	} {
-		if c.err != nil {
-			return fmt.Errorf("%s: %w", c.field, c.err)
-		}
-	}
-	return nil
-}
-
-func checkOptional(value string, check func(string) error) error {
-	if value == "" {
-		return nil
-	}
-	return check(value)
-}
 
 // Config configures a Client. The zero value has all defaults.
 type Config struct {
@@ -80,7 +30,7 @@ type Config struct {
 }
 
 // Client calls STS. One client serves all roles and brokers: it holds no credentials, and one
-// connection pool for each region. It reads the environment (AWS_REGION, AWS_ENDPOINT_URL_STS,
+// connection pool for all. It reads the environment (AWS_REGION, AWS_ENDPOINT_URL_STS,
 // AWS_CA_BUNDLE, AWS_USE_FIPS_ENDPOINT and the like) and the shared configuration file as the AWS
 // SDK does, at the first call and again when they have changed.
 type Client struct {
@@ -89,7 +39,7 @@ type Client struct {
 	mu          sync.Mutex
 	environment [sha256.Size]byte // what settings were read from
 	settings    aws.Config
-	regions     map[string]*sts.Client
+	clients     map[Where]*sts.Client
 }
 
 // NewClient returns a client. It does no I/O.
@@ -100,22 +50,17 @@ func NewClient(cfg Config) *Client {
 	return &Client{cfg: cfg}
 }
 
-// AssumeRole assumes a role with the credentials of a broker. It returns the session's credentials
-// and when they expire by this machine's clock. Input that AWS would refuse is refused before the call. What STS answers is
-// an *Error.
-func (c *Client) AssumeRole(ctx context.Context, from sigv4.Credentials, in AssumeRoleInput) (sigv4.Credentials, time.Time, error) {
-	var none sigv4.Credentials
-	if err := in.Check(); err != nil {
-		return none, time.Time{}, err
-	}
+// checkCaller refuses credentials that can't sign.
+func checkCaller(from sigv4.Credentials) error {
 	if from.AccessKeyID == "" || from.SecretAccessKey == "" {
-		return none, time.Time{}, errors.New("the broker has no access key: a role can't be assumed anonymously")
+		return errors.New("the broker has no access key: STS can't be called anonymously")
 	}
-	client, err := c.client(ctx, in)
-	if err != nil {
-		return none, time.Time{}, err
-	}
-	out, err := client.AssumeRole(ctx, in.call(), func(o *sts.Options) {
+	return nil
+}
+
+// signedBy makes a call one of these credentials.
+func signedBy(from sigv4.Credentials) func(*sts.Options) {
+	return func(o *sts.Options) {
 		o.Credentials = aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
 			return aws.Credentials{
 				AccessKeyID:     from.AccessKeyID,
@@ -123,105 +68,94 @@ func (c *Client) AssumeRole(ctx context.Context, from sigv4.Credentials, in Assu
 				SessionToken:    from.SessionToken,
 			}, nil
 		})
-	})
-	if err != nil {
-		return none, time.Time{}, NewError(err, from.SecretAccessKey, from.SessionToken)
 	}
-	got := out.Credentials
-	if got == nil || aws.ToString(got.AccessKeyId) == "" || aws.ToString(got.SecretAccessKey) == "" ||
-		aws.ToString(got.SessionToken) == "" || got.Expiration == nil {
-		return none, time.Time{}, &Error{Operation: "AssumeRole", Status: http.StatusOK, Message: "the answer has no complete credentials: is this the endpoint of STS?"}
-	}
-	return sigv4.Credentials{
-		AccessKeyID:     *got.AccessKeyId,
-		SecretAccessKey: *got.SecretAccessKey,
-		SessionToken:    *got.SessionToken,
-	}, earlier(*got.Expiration, time.Now().Add(in.Duration)), nil
 }
 
-// earlier returns the earlier of two times. A session does not last longer than was asked for, so if
-// AWS's time for its end is later than that, this machine's clock is slow, and would have dead
-// credentials served.
-func earlier(a, b time.Time) time.Time {
-	if b.Before(a) {
-		return b
-	}
-	return a
-}
-
-// call returns the input as the SDK wants it.
-func (in AssumeRoleInput) call() *sts.AssumeRoleInput {
-	call := &sts.AssumeRoleInput{
-		RoleArn:         aws.String(in.RoleARN),
-		RoleSessionName: aws.String(in.SessionName),
-		DurationSeconds: aws.Int32(int32(in.Duration / time.Second)),
-	}
-	if in.ExternalID != "" {
-		call.ExternalId = aws.String(in.ExternalID)
-	}
-	for _, t := range in.Tags {
-		call.Tags = append(call.Tags, types.Tag{Key: aws.String(t.Key), Value: aws.String(t.Value)})
-	}
-	return call
-}
-
-// client returns the SDK's client for the region that a call goes to.
-func (c *Client) client(ctx context.Context, in AssumeRoleInput) (*sts.Client, error) {
+// client returns the SDK's client for where a call goes to, and the region that is called. Where
+// nothing says the region, it is one of the partition.
+func (c *Client) client(ctx context.Context, where Where, partition string) (client *sts.Client, region string, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if env := environment(); c.regions == nil || env != c.environment {
+	if env := environment(); c.clients == nil || env != c.environment {
 		settings, err := c.load(ctx)
 		if err != nil {
-			return nil, fmt.Errorf("reading the AWS environment and shared configuration: %w", err)
+			return nil, "", fmt.Errorf("reading the AWS environment and shared configuration: %w", err)
 		}
-		c.environment, c.settings, c.regions = env, settings, map[string]*sts.Client{}
+		c.environment, c.settings, c.clients = env, settings, map[Where]*sts.Client{}
 	}
-	region, err := c.region(in)
-	if err != nil {
-		return nil, err
+	if where.Region, err = c.region(where, partition); err != nil {
+		return nil, "", err
 	}
-	client := c.regions[region]
+	client = c.clients[where]
 	if client == nil {
-		client = sts.NewFromConfig(c.settings, func(o *sts.Options) {
-			o.Region = region
-			o.Retryer = retry.NewStandard(func(r *retry.StandardOptions) {
-				r.MaxAttempts = 2 // More of them are the cache's, which makes longer pauses.
-				r.MaxBackoff = time.Second
-			})
-			o.RetryMaxAttempts = 0
-		})
-		c.regions[region] = client
+		client = sts.NewFromConfig(c.settings, where.options)
+		c.clients[where] = client
 	}
-	return client, nil
+	return client, where.Region, nil
+}
+
+// options makes the SDK call this STS.
+func (w Where) options(o *sts.Options) {
+	o.Region = w.Region
+	o.Retryer = retry.NewStandard(func(r *retry.StandardOptions) {
+		r.MaxAttempts = 2 // More of them are the cache's, which makes longer pauses.
+		r.MaxBackoff = time.Second
+	})
+	o.RetryMaxAttempts = 0
+	if w.FIPS {
+		o.EndpointOptions.UseFIPSEndpoint = aws.FIPSEndpointStateEnabled
+	}
+	if w.Endpoint != "" {
+		// What the environment says of FIPS and dual stack is about endpoints that the SDK
+		// chooses, and an error beside one that is given.
+		o.BaseEndpoint = aws.String(w.Endpoint)
+		o.EndpointOptions.UseFIPSEndpoint = aws.FIPSEndpointStateDisabled
+		o.EndpointOptions.UseDualStackEndpoint = aws.DualStackEndpointStateDisabled
+	}
 }
 
 // load reads the settings. It leaves out credentials, which come with every call.
 func (c *Client) load(ctx context.Context) (aws.Config, error) {
-	return config.LoadDefaultConfig(ctx,
+	settings, err := config.LoadDefaultConfig(ctx,
 		config.WithCredentialsProvider(aws.AnonymousCredentials{}),
 		config.WithLogger(logging.Nop{}), // It would write past Caddy's logs, and errors tell enough.
 		// A type that the SDK can still add the AWS_CA_BUNDLE to.
 		config.WithHTTPClient(awshttp.NewBuildableClient().
-			WithTimeout(c.cfg.AttemptTimeout).
 			WithDialerOptions(func(d *net.Dialer) { d.Timeout = min(d.Timeout, c.cfg.AttemptTimeout/2) }).
 			WithTransportOptions(func(t *http.Transport) {
 				t.TLSHandshakeTimeout = c.cfg.AttemptTimeout / 2
 				t.ResponseHeaderTimeout = c.cfg.AttemptTimeout
 			})),
 	)
+	if err != nil {
+		return settings, err
+	}
+	built, ok := settings.HTTPClient.(*awshttp.BuildableClient)
+	if !ok {
+		return settings, fmt.Errorf("the AWS SDK made an HTTP client of %T", settings.HTTPClient)
+	}
+	settings.HTTPClient = &http.Client{
+		Transport: built.GetTransport(),
+		Timeout:   c.cfg.AttemptTimeout,
+		// STS redirects nobody. Whoever does would get the signed call, External ID included.
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	return settings, nil
 }
 
 // region returns the region whose STS is called.
-func (c *Client) region(in AssumeRoleInput) (string, error) {
-	if in.Region != "" {
-		return in.Region, nil
+func (c *Client) region(where Where, partition string) (string, error) {
+	if where.Region != "" {
+		return where.Region, nil
 	}
-	role, err := ParseRoleARN(in.RoleARN)
-	if err != nil {
-		return "", err
+	if r := where.regionOfEndpoint(); r != "" {
+		return r, nil
 	}
-	if p, ok := endpoint.PartitionOf(c.settings.Region); ok && p.ID == role.Partition {
+	if p, ok := endpoint.PartitionOf(c.settings.Region); ok && (partition == "" || p.ID == partition) {
 		return c.settings.Region, nil
 	}
-	return defaultRegion(role.Partition), nil
+	if r := defaultRegion(cmp.Or(partition, "aws")); r != "" {
+		return r, nil
+	}
+	return "", fmt.Errorf("%q is none of the partitions %s", shorten(partition), partitionIDs())
 }

@@ -313,6 +313,8 @@ func TestUnreachableSTS(t *testing.T) {
 	}
 }
 
+func noCode(context.Context) (string, error) { return "", nil }
+
 func TestInputIsCheckedBeforeTheCall(t *testing.T) {
 	server := ststest.New(t, brokerKey)
 	cleanEnvironment(t, server.URL)
@@ -324,6 +326,20 @@ func TestInputIsCheckedBeforeTheCall(t *testing.T) {
 		"duration: ":     func(in *AssumeRoleInput) { in.Duration = 0 },
 		"tags: ":         func(in *AssumeRoleInput) { in.Tags = []Tag{{"a", "b"}, {"A", "b"}} },
 		"region: ":       func(in *AssumeRoleInput) { in.Region = "cn-north-1" },
+
+		"endpoint: ":                         func(in *AssumeRoleInput) { in.Endpoint = "http://example.com" },
+		"policy: ":                           func(in *AssumeRoleInput) { in.Policy = "{}" },
+		"policy_arns: ":                      func(in *AssumeRoleInput) { in.PolicyARNs = []string{"x"} },
+		"transitive_tags: ":                  func(in *AssumeRoleInput) { in.TransitiveTagKeys = []string{"x"} },
+		"source_identity: ":                  func(in *AssumeRoleInput) { in.SourceIdentity = "a b" },
+		"mfa_serial: ":                       func(in *AssumeRoleInput) { in.MFA = &MFA{Serial: "x", Code: noCode} },
+		"mfa_serial: nobody gives its codes": func(in *AssumeRoleInput) { in.MFA = &MFA{Serial: "GAHT12345678"} },
+		"the code of the MFA device: it is not six digits": func(in *AssumeRoleInput) {
+			in.MFA = &MFA{Serial: "GAHT12345678", Code: noCode}
+		},
+		"policy: the session policy and the ARNs": func(in *AssumeRoleInput) {
+			in.Policy = `{"Statement":[],"Id":"` + strings.Repeat("x", 2048) + `"}`
+		},
 	} {
 		in := input("Proxy")
 		change(&in)

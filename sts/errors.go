@@ -8,6 +8,8 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"time"
+	"unicode/utf8"
 
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
@@ -34,7 +36,11 @@ type Error struct {
 	// Status is the HTTP status; 0 if no answer came.
 	Status int
 
+	// Known is what was known about the call.
+	Known Known
+
 	retryable bool
+	answered  bool // by STS itself, with its code
 	cause     error
 }
 
@@ -90,6 +96,9 @@ func NewError(err error, secrets ...string) *Error {
 	}
 	if r, ok := errors.AsType[*awshttp.ResponseError](err); ok {
 		e.Status, e.RequestID = r.HTTPStatusCode(), r.ServiceRequestID()
+		if r.Response != nil {
+			e.Known.Skew = skew(r.Response.Header.Get("Date"), time.Now())
+		}
 	}
 	if api, ok := errors.AsType[smithy.APIError](err); ok {
 		e.Code, e.Message = api.ErrorCode(), api.ErrorMessage()
@@ -97,6 +106,7 @@ func NewError(err error, secrets ...string) *Error {
 			// The SDK's word for an answer that it cannot read, such as a proxy's page.
 			e.Code, e.Message = "", "the answer is not one of AWS: is a proxy in between, or another service at this endpoint?"
 		}
+		e.answered = e.Code != ""
 		_, throttled := retry.DefaultThrottleErrorCodes[e.Code]
 		_, retried := retry.DefaultRetryableErrorCodes[e.Code]
 		e.retryable = e.retryable || throttled || retried
@@ -106,12 +116,38 @@ func NewError(err error, secrets ...string) *Error {
 	return e
 }
 
+// redact cuts a secret out of a message. A short one is cut out only where it stands for itself: an
+// External ID of two letters is in half of all words.
+func redact(msg, secret string) string {
+	const mark = "[redacted]"
+	switch {
+	case secret == "":
+		return msg
+	case len(secret) >= 8:
+		return strings.ReplaceAll(msg, secret, mark)
+	}
+	var b strings.Builder
+	for i := 0; i < len(msg); {
+		end := i + len(secret)
+		if strings.HasPrefix(msg[i:], secret) && (i == 0 || !isWordByte(msg[i-1])) && (end == len(msg) || !isWordByte(msg[end])) {
+			b.WriteString(mark)
+			i = end
+			continue
+		}
+		b.WriteByte(msg[i])
+		i++
+	}
+	return b.String()
+}
+
+func isWordByte(c byte) bool {
+	return isDigit(c) || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || c >= utf8.RuneSelf
+}
+
 // printable returns a message in one line of bounded length, without secrets.
 func printable(msg string, secrets []string) string {
 	for _, secret := range secrets {
-		if secret != "" {
-			msg = strings.ReplaceAll(msg, secret, "[redacted]")
-		}
+		msg = redact(msg, secret)
 	}
 	// The canonical request that follows has more of what was sent than anyone needs.
 	msg, _, _ = strings.Cut(msg, "\n\nThe Canonical String")

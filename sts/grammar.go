@@ -3,6 +3,7 @@ package sts
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -43,6 +44,36 @@ func CheckSessionName(name string) error {
 		return fmt.Errorf("session name %q has %d characters: write 2 to 64", shorten(name), len(name))
 	case !consistsOf(name, isNameByte):
 		return fmt.Errorf("session name %q: write only letters, digits, and _+=,.@-", shorten(name))
+	}
+	return nil
+}
+
+// CheckSourceIdentity says whether id may be a source identity: 2 to 64 letters, digits, and any of
+// _+=,.@-.
+func CheckSourceIdentity(id string) error {
+	switch {
+	case len(id) < 2 || len(id) > 64:
+		return fmt.Errorf("source identity %q has %d characters: write 2 to 64", shorten(id), len(id))
+	case !consistsOf(id, isNameByte):
+		return fmt.Errorf("source identity %q: write only letters, digits, and _+=,.@-", shorten(id))
+	}
+	return nil
+}
+
+// CheckMFASerial says whether serial may be that of an MFA device: 9 to 256 letters, digits, and any
+// of _+=/:,.@-. That of a virtual device is its ARN.
+func CheckMFASerial(serial string) error {
+	if len(serial) < 9 || len(serial) > 256 || !consistsOf(serial, func(c byte) bool { return isNameByte(c) || c == '/' || c == ':' }) {
+		return fmt.Errorf("%q is not the serial number of an MFA device: write the one that IAM shows for the user, such as arn:aws:iam::123456789012:mfa/NAME", shorten(serial))
+	}
+	return nil
+}
+
+// CheckMFACode says whether code may be the code of an MFA device: six digits. The error does not
+// repeat it.
+func CheckMFACode(code string) error {
+	if len(code) != 6 || !consistsOf(code, isDigit) {
+		return fmt.Errorf("it is not six digits, but %d characters", len(code))
 	}
 	return nil
 }
@@ -130,6 +161,23 @@ func CheckTags(tags []Tag) error {
 			return fmt.Errorf("the tags %q and %q have one key for AWS, which ignores case: write one of them", other, t.Key)
 		}
 		seen[folded] = t.Key
+	}
+	return nil
+}
+
+// CheckTransitiveTags says whether the tags with these keys may be transitive: each is the key of a
+// tag, and there once.
+func CheckTransitiveTags(keys []string, tags []Tag) error {
+	seen := make(map[string]bool, len(keys))
+	for _, k := range keys {
+		folded := strings.ToLower(k)
+		switch {
+		case !slices.ContainsFunc(tags, func(t Tag) bool { return strings.ToLower(t.Key) == folded }):
+			return fmt.Errorf("there is no tag %q: write the key of a tag of this session", shorten(k))
+		case seen[folded]:
+			return fmt.Errorf("%q is there twice: keep one", shorten(k))
+		}
+		seen[folded] = true
 	}
 	return nil
 }

@@ -1,5 +1,5 @@
-// Package ststest plays AWS STS in tests: an HTTP server that knows AssumeRole, checks the signature
-// of each call by its own arithmetic, and answers as the test wants it to.
+// Package ststest plays AWS STS in tests: an HTTP server that knows AssumeRole and GetCallerIdentity,
+// checks the signature of each call by its own arithmetic, and answers as the test wants it to.
 package ststest
 
 import (
@@ -66,6 +66,7 @@ type Server struct {
 
 	mu     sync.Mutex
 	keys   map[string]Key
+	arns   map[string]string // of those who hold the keys that were issued
 	answer func(Call) Answer
 	calls  []Call
 	issued int
@@ -89,7 +90,7 @@ func NewTLS(t testing.TB, keys ...Key) *Server {
 }
 
 func unstarted(keys []Key) *Server {
-	s := &Server{keys: make(map[string]Key), answer: func(Call) Answer { return Answer{} }}
+	s := &Server{keys: make(map[string]Key), arns: make(map[string]string), answer: func(Call) Answer { return Answer{} }}
 	for _, k := range keys {
 		s.keys[k.ID] = k
 	}
@@ -139,6 +140,8 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 		<-r.Context().Done()
 	case a.Status != 0:
 		fail(w, a.Status, a.Code, a.Message)
+	case call.Form.Get("Action") == "GetCallerIdentity":
+		s.tell(w, call)
 	default:
 		s.grant(w, call, a)
 	}
@@ -159,6 +162,7 @@ func (s *Server) grant(w http.ResponseWriter, call Call, a Answer) {
 		Token:  fmt.Sprintf("issued-token-%d//+==", s.issued),
 	}
 	s.keys[k.ID] = k
+	s.arns[k.ID] = sessionARN(role, call.Form.Get("RoleSessionName"))
 	s.mu.Unlock()
 
 	w.Header().Set("Content-Type", "text/xml")
@@ -167,7 +171,32 @@ func (s *Server) grant(w http.ResponseWriter, call Call, a Answer) {
 <Credentials><AccessKeyId>%s</AccessKeyId><SecretAccessKey>%s</SecretAccessKey><SessionToken>%s</SessionToken><Expiration>%s</Expiration></Credentials>
 <AssumedRoleUser><AssumedRoleId>AROA3XFRBF535PLBIFPI4:%s</AssumedRoleId><Arn>%s</Arn></AssumedRoleUser>
 </AssumeRoleResult><ResponseMetadata><RequestId>01234567-89ab-cdef-0123-456789abcdef</RequestId></ResponseMetadata></AssumeRoleResponse>`,
-		k.ID, k.Secret, k.Token, time.Now().Add(a.Life).UTC().Format(time.RFC3339), escape(call.Form.Get("RoleSessionName")), escape(role))
+		k.ID, k.Secret, k.Token, time.Now().Add(a.Life).UTC().Format(time.RFC3339), escape(call.Form.Get("RoleSessionName")), escape(sessionARN(role, call.Form.Get("RoleSessionName"))))
+}
+
+// sessionARN returns the ARN of a session of a role, in which the role's path is missing.
+func sessionARN(role, session string) string {
+	iam := strings.SplitN(role, ":", 6)
+	if len(iam) < 6 {
+		return role
+	}
+	return fmt.Sprintf("arn:%s:sts::%s:assumed-role/%s/%s", iam[1], iam[4], role[strings.LastIndexByte(role, '/')+1:], session)
+}
+
+// tell says who the caller is. Keys that were not issued here are those of a user.
+func (s *Server) tell(w http.ResponseWriter, call Call) {
+	s.mu.Lock()
+	arn, ok := s.arns[call.Key.ID]
+	s.mu.Unlock()
+	id := "AROA3XFRBF535PLBIFPI4:session"
+	if !ok {
+		arn, id = "arn:aws:iam::111122223333:user/"+call.Key.ID, "AIDA3XFRBF535PLBIFPI4"
+	}
+	w.Header().Set("Content-Type", "text/xml")
+	fmt.Fprintf(w, `<GetCallerIdentityResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><GetCallerIdentityResult>
+<Arn>%s</Arn><UserId>%s</UserId><Account>%s</Account>
+</GetCallerIdentityResult><ResponseMetadata><RequestId>01234567-89ab-cdef-0123-456789abcdef</RequestId></ResponseMetadata></GetCallerIdentityResponse>`,
+		escape(arn), id, escape(strings.Split(arn+"::::", ":")[4]))
 }
 
 func fail(w http.ResponseWriter, status int, code, message string) {
@@ -238,7 +267,7 @@ func (s *Server) verify(r *http.Request, body []byte) (Call, error) {
 		return none, fmt.Errorf("the signed headers are %v", signed)
 	}
 	form, err := url.ParseQuery(string(body))
-	if err != nil || form.Get("Action") != "AssumeRole" || form.Get("Version") != "2011-06-15" {
+	if action := form.Get("Action"); err != nil || action != "AssumeRole" && action != "GetCallerIdentity" || form.Get("Version") != "2011-06-15" {
 		return none, fmt.Errorf("the body is %q", body)
 	}
 	return Call{Form: form, Key: key, Region: scope[2], Host: r.Host, RemoteAddr: r.RemoteAddr, Header: r.Header.Clone()}, nil
