@@ -3,11 +3,14 @@ package awssigv4
 import (
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
 
 	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/credentials"
 	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/payload"
@@ -64,6 +67,39 @@ func answerBeforeBody(w http.ResponseWriter, r *http.Request) {
 	if r.ProtoMajor == 1 && strings.EqualFold(r.Header.Get("Expect"), "100-continue") {
 		w.Header().Set("Connection", "close")
 	}
+}
+
+// clientText is what the client is told about a refusal. What it can mend is
+// explained; what is the operator's business is in the log.
+func (r *refusal) clientText() string {
+	switch r.status {
+	case http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusNotImplemented:
+		return r.Error() + "\n"
+	}
+	return http.StatusText(r.status) + "\n"
+}
+
+// answerOrError explains to the client what it can mend, unless the server has
+// error routes, which have the say then. Without them Caddy answers an error
+// with a status alone.
+func answerOrError(w http.ResponseWriter, r *http.Request, logger *zap.Logger, err error) error {
+	answerBeforeBody(w, r)
+	refused, ok := asRefusal(err)
+	if !ok {
+		return handlerError(err)
+	}
+	srv, _ := r.Context().Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
+	if srv == nil || srv.Errors != nil && len(srv.Errors.Routes) > 0 {
+		return handlerError(err)
+	}
+	if c := logger.Check(zapcore.DebugLevel, "request not signed"); c != nil {
+		c.Write(zap.Int("status", refused.status), zap.Error(refused))
+	}
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	w.WriteHeader(refused.status)
+	_, _ = io.WriteString(w, refused.clientText())
+	return nil
 }
 
 // credentialsStatus is 503 for what may pass by itself and 502 for what won't.

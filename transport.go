@@ -228,14 +228,9 @@ func (t *Transport) notSent(req *http.Request, err error) (*http.Response, error
 	return answer(req, r), nil
 }
 
-// answer is what the client gets for a request that was not sent. What it can
-// mend is explained; what is the operator's business is in the log.
+// answer is what the client gets for a request that was not sent.
 func answer(req *http.Request, r *refusal) *http.Response {
-	text := http.StatusText(r.status) + "\n"
-	switch r.status {
-	case http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusNotImplemented:
-		text = r.Error() + "\n"
-	}
+	text := r.clientText()
 	return &http.Response{
 		Status:        strconv.Itoa(r.status) + " " + http.StatusText(r.status),
 		StatusCode:    r.status,
