@@ -196,6 +196,7 @@ func (h *Handler) choose(p *plan, expand credentials.Expander) error {
 	if p.host, err = h.host.resolve(expand); err != nil {
 		return refuse(http.StatusForbidden, "host: %w", err)
 	}
+	p.hostIsFixed = h.host.fixed != ""
 	if p.service, err = h.service.resolve(expand); err != nil {
 		return refuse(http.StatusForbidden, "service: %w", err)
 	}

@@ -22,6 +22,10 @@ type plan struct {
 	// What the handler's configuration says of the target; "" if nothing.
 	host, service, region string
 
+	// hostIsFixed tells that the configuration names host itself, rather than
+	// where to take it from.
+	hostIsFixed bool
+
 	// allow are the allow-lists of this handler and of those before it.
 	allow  []*Allow
 	rules  *sigv4.HeaderRules

@@ -18,12 +18,7 @@ import (
 // transport belongs to, so that a host that can't be inferred is found before
 // any request.
 func (t *Transport) checkUpstreams(ctx caddy.Context) error {
-	var proxy *reverseproxy.Handler
-	for _, m := range ctx.Modules() {
-		if rp, ok := m.(*reverseproxy.Handler); ok {
-			proxy = rp
-		}
-	}
+	proxy := enclosingProxy(ctx)
 	if proxy == nil {
 		return nil
 	}
@@ -58,6 +53,17 @@ func (t *Transport) checkUpstreams(ctx caddy.Context) error {
 		}
 	}
 	return nil
+}
+
+// enclosingProxy returns the reverse_proxy that a transport belongs to, or nil.
+func enclosingProxy(ctx caddy.Context) *reverseproxy.Handler {
+	var proxy *reverseproxy.Handler
+	for _, m := range ctx.Modules() {
+		if rp, ok := m.(*reverseproxy.Handler); ok {
+			proxy = rp
+		}
+	}
+	return proxy
 }
 
 func (t *Transport) checkUpstream(dialled, headerUpHost string) error {

@@ -98,7 +98,10 @@ func (t *Transport) Provision(ctx caddy.Context) error {
 	if t.UpstreamOnly && len(t.Upstreams) == 0 {
 		return fieldError("upstream_only", errors.New("no upstream is described, so all would be refused: add an `upstream` block"))
 	}
-	return t.checkUpstreams(ctx)
+	if err := t.checkUpstreams(ctx); err != nil {
+		return err
+	}
+	return t.guardDialing(ctx)
 }
 
 // blockFor returns the most exact block for a dialled upstream, or nil.
