@@ -19,27 +19,12 @@ func Quote(text string) string {
 	return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'"
 }
 
-// Assign returns the word NAME=VALUE, with the value quoted where it has to be. The name consists
-// of letters and digits.
-func Assign(name, value string) string {
-	return Quote(name + "=" + value)
-}
-
-// Unset returns the word NAME=VALUE whose value is that of the shell's variable of the same name,
-// and which stops the command with the hint as long as the variable is unset or empty: a command
-// with a hole in it that can't be run by mistake. Name and hint consist of letters, digits and, in
-// the hint, spaces.
-func Unset(name, hint string) string {
-	return `"` + name + `=` + Variable(name, hint) + `"`
-}
-
-// Variable returns the expansion that Unset uses. It stands between double quotes. A name that
-// begins with a digit, which is a positional parameter to the shell, gets P_ before it.
-func Variable(name, hint string) string {
-	if name != "" && isDigit(name[0]) {
-		name = "P_" + name
-	}
-	return "${" + name + ":?" + hint + "}"
+// Hole returns text, a variable's value behind it, as one word that stops the command with the hint
+// as long as the variable is unset or empty: a command with a hole in it can't be run by mistake.
+// The variable's name has the grammar of names; text and hint hold letters, digits, spaces and = only.
+// See https://pubs.opengroup.org/onlinepubs/9799919799/utilities/V3_chap02.html#tag_19_06_02.
+func Hole(text, variable, hint string) string {
+	return `"` + text + "${" + variable + ":?" + hint + `}"`
 }
 
 // Check says whether text can be part of a command that is copied into a terminal. It can't if it
@@ -66,7 +51,7 @@ func isPlain(text string) bool {
 	for i := range len(text) {
 		c := text[i]
 		switch {
-		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', isDigit(c), strings.IndexByte("_@+:,./-", c) >= 0:
+		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9', strings.IndexByte("_@+:,./-", c) >= 0:
 		case c == '=' && i > 0:
 		default:
 			return false
@@ -74,5 +59,3 @@ func isPlain(text string) bool {
 	}
 	return text != ""
 }
-
-func isDigit(c byte) bool { return c >= '0' && c <= '9' }

@@ -40,30 +40,16 @@ func TestQuote(t *testing.T) {
 	}
 }
 
-func TestAssign(t *testing.T) {
-	for _, tt := range []struct{ name, value, want string }{
-		{"ExternalId", "a-b", "ExternalId=a-b"},
-		{"Name", "", "Name="},
-		{"Name", "two words", "'Name=two words'"},
-		{"Name", "$(id)", "'Name=$(id)'"},
-	} {
-		if got := Assign(tt.name, tt.value); got != tt.want {
-			t.Errorf("Assign(%q, %q) = %s, want %s", tt.name, tt.value, got, tt.want)
+func TestAHoleStopsTheCommandUntilItsVariableIsSet(t *testing.T) {
+	script := "printf '%s' " + Hole("Secret=", "PARAM_Secret", "write its value") + "; echo ran"
+	for _, set := range []string{"", "PARAM_Secret=; "} {
+		if out, err := exec.Command("sh", "-c", set+script).Output(); err == nil || len(out) != 0 {
+			t.Errorf("%s%s: it ran and printed %q", set, script, out)
 		}
 	}
-}
-
-func TestUnsetStopsTheCommandUntilItsVariableIsSet(t *testing.T) {
-	for _, name := range []string{"Secret", "2ndSecret"} {
-		script := "printf '%s' " + Unset(name, "write its value") + "; echo ran"
-		if out, err := exec.Command("sh", "-c", script).Output(); err == nil || len(out) != 0 {
-			t.Errorf("%s: it ran and printed %q", script, out)
-		}
-		variable := strings.TrimPrefix(strings.SplitN(Variable(name, "x"), ":", 2)[0], "${")
-		out, err := exec.Command("sh", "-c", variable+"='a $b'; "+script).Output()
-		if want := name + "=a $bran\n"; err != nil || string(out) != want {
-			t.Errorf("%s printed %q, %v, want %q", script, out, err, want)
-		}
+	out, err := exec.Command("sh", "-c", "PARAM_Secret='a  $b *'; "+script).Output()
+	if want := "Secret=a  $b *ran\n"; err != nil || string(out) != want {
+		t.Errorf("%s printed %q, %v, want %q", script, out, err, want)
 	}
 }
 
@@ -127,7 +113,7 @@ func FuzzQuote(f *testing.F) {
 		if Check(text) != nil {
 			t.Skip()
 		}
-		out, err := exec.Command("sh", "-c", "printf '%s\\0' "+Quote(text)+" "+Assign("N", text)).Output()
+		out, err := exec.Command("sh", "-c", "printf '%s\\0' "+Quote(text)+" "+Quote("N="+text)).Output()
 		if err != nil {
 			t.Fatal(err)
 		}
