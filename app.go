@@ -49,8 +49,11 @@ type App struct {
 	// unnamed are sources that are used by their own name. It is only written
 	// while the configuration is provisioned.
 	unnamed map[string]credentials.Source
-	cache   *credentials.Cache
-	release []func()
+	// identities are those of the named credentials that need no request.
+	identities map[string]credentials.Identity
+	cache      *credentials.Cache
+	events     fetchEvents
+	release    []func()
 
 	// handlersChoose is set at Provision if a handler says for which host,
 	// service or region the transport behind it is to sign.
@@ -91,6 +94,14 @@ func (a *App) Provision(ctx caddy.Context) error {
 	a.started, a.ended = make(chan struct{}), make(chan struct{})
 	a.named = make(map[string]credentials.Source)
 	a.unnamed = make(map[string]credentials.Source)
+	a.identities = make(map[string]credentials.Identity)
+	if err := registerMetrics(ctx.GetMetricsRegistry()); err != nil {
+		return err
+	}
+	var err error
+	if a.events, err = newFetchEvents(ctx, a.nameOf); err != nil {
+		return err
+	}
 	if a.SpoolLimit < 0 {
 		return fieldError("spool_limit", fmt.Errorf("%d is negative: write a size such as 4GiB", a.SpoolLimit))
 	}
@@ -132,7 +143,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 	}
 	for _, name := range names {
 		if src := a.named[name]; !src.PerRequest() {
-			if _, err := src.Identity(nil); err != nil {
+			if a.identities[name], err = src.Identity(nil); err != nil {
 				return fieldError("credentials."+name, err)
 			}
 		}
@@ -294,17 +305,9 @@ var errNotRunning = caddyhttp.Error(http.StatusServiceUnavailable, errors.New("t
 
 // Start fetches the named credentials in the background.
 func (a *App) Start() error {
-	a.release = append(a.release, a.cache.Attach(cacheLog{a.logger}))
-	for _, name := range slices.Sorted(maps.Keys(a.named)) {
-		src := a.named[name]
-		if src.PerRequest() {
-			continue
-		}
-		id, err := src.Identity(nil)
-		if err != nil {
-			return fieldError("credentials."+name, err)
-		}
-		a.release = append(a.release, a.cache.Pin(id))
+	a.release = append(a.release, a.run(), a.cache.Attach(observers{cacheLog{a.logger}, fetchMetrics{}, a.events}))
+	for _, name := range slices.Sorted(maps.Keys(a.identities)) {
+		a.release = append(a.release, a.cache.Pin(a.identities[name]))
 	}
 	close(a.started)
 	a.announce()
@@ -340,6 +343,31 @@ func (a *App) MarshalLogObject(enc zapcore.ObjectEncoder) error {
 		}
 		return nil
 	}))
+}
+
+// nameOf returns the name of the credentials with that key, the first of several, or "".
+func (a *App) nameOf(key string) string {
+	for _, name := range slices.Sorted(maps.Keys(a.identities)) {
+		if a.identities[name].Key == key {
+			return name
+		}
+	}
+	return ""
+}
+
+// observers tells several of what happens.
+type observers []credentials.Observer
+
+func (o observers) Fetched(e credentials.Event) {
+	for _, one := range o {
+		one.Fetched(e)
+	}
+}
+
+func (o observers) Failed(e credentials.Event) {
+	for _, one := range o {
+		one.Failed(e)
+	}
 }
 
 // cacheLog writes down what happens to credentials in the background.

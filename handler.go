@@ -112,6 +112,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	repl := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
 	p, out, err := h.prepare(r, repl)
 	if err != nil {
+		countUnsigned(err)
 		return answerOrError(w, r, h.logger, err)
 	}
 	out = out.WithContext(withPlan(out.Context(), p))

@@ -30,9 +30,10 @@ func (t *Transport) resign(req *http.Request, by signedBy, res *http.Response) *
 	if code == "" {
 		return res
 	}
-	again, outcome := t.signAgain(req, by)
+	again, outcome, err := t.signAgain(req, by)
+	refusedTokensTotal.WithLabelValues(string(outcome)).Inc()
 	if c := t.logger.Check(zapcore.WarnLevel, "AWS refused the credentials"); c != nil {
-		c.Write(zap.String("code", code), zap.String("identity", by.identity.Label), zap.String("then", outcome))
+		c.Write(zap.String("code", code), zap.String("identity", by.identity.Label), zap.String("then", then[outcome]), zap.Error(err))
 	}
 	if again == nil {
 		return res
@@ -41,26 +42,43 @@ func (t *Transport) resign(req *http.Request, by signedBy, res *http.Response) *
 	return again
 }
 
+// renewal is what followed after AWS refused credentials.
+type renewal string
+
+const (
+	signedAgain   renewal = "signed_again"
+	noNewer       renewal = "no_newer"
+	notRepeatable renewal = "not_repeatable"
+	notSentAgain  renewal = "error"
+)
+
+// then says it to people.
+var then = map[renewal]string{
+	signedAgain:   "they were renewed, and the request was signed and sent again",
+	noNewer:       "there are none newer, so the client gets AWS's answer",
+	notRepeatable: "they are renewed for the next request: the body of this one was not held, so it can't be sent again",
+	notSentAgain:  "they were renewed, but the request could not be sent again",
+}
+
 // signAgain renews the credentials and repeats the request. It returns nil if
-// either can't be done, and in a few words what was done.
-func (t *Transport) signAgain(req *http.Request, by signedBy) (res *http.Response, outcome string) {
-	cache, ctx := t.app.cache, req.Context()
+// either can't be done.
+func (t *Transport) signAgain(req *http.Request, by signedBy) (*http.Response, renewal, error) {
 	if !t.canRepeat(req) {
-		cache.RenewLater(by.identity, by.creds)
-		return nil, "they are renewed for the next request: this one's body was not held, so it can't be sent again"
+		t.app.cache.RenewLater(by.identity, by.creds)
+		return nil, notRepeatable, nil
 	}
-	if _, err := cache.Renew(ctx, by.identity, by.creds); err != nil {
-		return nil, "there are none newer: " + err.Error()
+	if _, err := t.app.cache.Renew(req.Context(), by.identity, by.creds); err != nil {
+		return nil, noNewer, err
 	}
 	out, err := t.signedCopy(req, &by)
 	if err != nil {
-		return nil, "signing again: " + err.Error()
+		return nil, notSentAgain, err
 	}
-	res, err = t.HTTPTransport.RoundTrip(out)
+	res, err := t.HTTPTransport.RoundTrip(out)
 	if err != nil {
-		return nil, "sending again: " + err.Error()
+		return nil, notSentAgain, err
 	}
-	return res, "they were renewed, and the request was signed and sent again"
+	return res, signedAgain, nil
 }
 
 // canRepeat tells whether all of the request's body, if any, is held.

@@ -186,6 +186,7 @@ func (s *Signing) sign(out *http.Request, target sigv4.Target, d destination, cr
 	if err != nil {
 		return refuse(http.StatusInternalServerError, "signing for %s: %w", d.host, err)
 	}
+	requestsSigned.Inc()
 	target.SetURL(out.URL)
 	out.Host = d.host
 	if check != nil {

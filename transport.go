@@ -209,6 +209,7 @@ func (t *Transport) signedCopy(req *http.Request, by *signedBy) (*http.Request, 
 // are missing, the transport answers itself: an error would count against the
 // upstream, which is not to blame.
 func (t *Transport) notSent(req *http.Request, err error) (*http.Response, error) {
+	countUnsigned(err)
 	if req.Body != nil {
 		if strings.EqualFold(req.Header.Get("Expect"), "100-continue") {
 			// A read of no bytes has the server tell the client to go on. It

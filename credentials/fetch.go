@@ -110,6 +110,7 @@ func (c *Cache) start(e *entry) {
 		var err error = errExited
 		defer func() { // Deferred, as a fetch may end its goroutine.
 			c.end(e, creds, err, Event{
+				Key:      e.id.Key,
 				Label:    e.id.Label,
 				Duration: time.Since(begun),
 				Attempt:  attempt,

@@ -19,6 +19,9 @@ type Observer interface {
 
 // Event is one fetch that ended.
 type Event struct {
+	// Key is the identity's key.
+	Key string
+
 	// Label is the identity's label.
 	Label string
 

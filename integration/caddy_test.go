@@ -39,6 +39,7 @@ type server struct {
 	ports map[string]string // <site> → host:port
 	log   string            // the file that it logs to
 	level string
+	admin string // where its admin API listens; nowhere if empty
 
 	checks func() int // how many requests reached the upstream
 
@@ -57,7 +58,15 @@ func startCaddy(t *testing.T, caddyfile string) *server {
 // startCaddyAt is startCaddy with a log level.
 func startCaddyAt(t *testing.T, level, caddyfile string) *server {
 	t.Helper()
-	s := &server{t: t, level: level, log: filepath.Join(tempDir(t), "caddy.log")}
+	s := &server{t: t, level: level}
+	s.start(caddyfile)
+	return s
+}
+
+func (s *server) start(caddyfile string) {
+	t := s.t
+	t.Helper()
+	s.log = filepath.Join(tempDir(t), "caddy.log")
 	t.Cleanup(func() {
 		if err := caddy.Stop(); err != nil {
 			t.Errorf("stopping Caddy: %v", err)
@@ -80,7 +89,6 @@ func startCaddyAt(t *testing.T, level, caddyfile string) *server {
 	if err != nil {
 		t.Fatalf("loading: %v", err)
 	}
-	return s
 }
 
 // reload replaces the configuration; the ports stay the same.
@@ -102,7 +110,11 @@ func (s *server) load(caddyfile string) error {
 	if err != nil {
 		return err
 	}
-	return caddy.Load(forTest(s.t, config, s.log, s.level), true)
+	config = forTest(s.t, config, s.log, s.level)
+	if s.admin != "" {
+		config = bytes.Replace(config, []byte(`"disabled":true`), fmt.Appendf(nil, `"listen":%q`, s.admin), 1)
+	}
+	return caddy.Load(config, true)
 }
 
 // addr returns HOST:PORT of <site>.
