@@ -67,3 +67,8 @@ func (d denial) byTrust() bool {
 	}
 	return !d.reason || d.policy == trustPolicy || d.policy == resourcePolicy
 }
+
+// byOther says whether AWS names another kind of policy than the role's own.
+func (d denial) byOther() bool {
+	return d.policy != "" && d.policy != trustPolicy && d.policy != resourcePolicy
+}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
+	"github.com/aws/aws-sdk-go-v2/service/sts"
 	"github.com/aws/smithy-go"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 )
@@ -40,6 +41,7 @@ type Error struct {
 	Known Known
 
 	retryable bool
+	ofSTS     bool // the call was one of STS
 	answered  bool // by STS itself, with its code
 	cause     error
 }
@@ -84,6 +86,7 @@ func NewError(err error, secrets ...string) *Error {
 	}
 	if op, ok := errors.AsType[*smithy.OperationError](err); ok {
 		e.Operation, e.Message = op.Operation(), op.Unwrap().Error()
+		e.ofSTS = op.Service() == sts.ServiceID
 	}
 	if send, ok := errors.AsType[*smithyhttp.RequestSendError](err); ok {
 		e.Message, e.retryable = send.Err.Error(), true
@@ -106,7 +109,7 @@ func NewError(err error, secrets ...string) *Error {
 			// The SDK's word for an answer that it cannot read, such as a proxy's page.
 			e.Code, e.Message = "", "the answer is not one of AWS: is a proxy in between, or another service at this endpoint?"
 		}
-		e.answered = e.Code != ""
+		e.answered = e.ofSTS && e.Code != ""
 		_, throttled := retry.DefaultThrottleErrorCodes[e.Code]
 		_, retried := retry.DefaultRetryableErrorCodes[e.Code]
 		e.retryable = e.retryable || throttled || retried

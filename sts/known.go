@@ -58,7 +58,7 @@ func (in AssumeRoleInput) known(from sigv4.Credentials, region string) Known {
 // knowing adds what is known of the call to an error that nobody else holds yet.
 func (e *Error) knowing(k Known) *Error {
 	k.Skew = e.Known.Skew
-	e.Known = k
+	e.Known, e.ofSTS = k, true
 	return e
 }
 
