@@ -1,0 +1,147 @@
+package connect
+
+import (
+	"context"
+	"errors"
+	"reflect"
+	"slices"
+
+	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/connect/store"
+)
+
+// connectionKey returns where a connection is stored: its ID is the server's own, and is taken only in
+// the one form that newUUID gives it.
+func connectionKey(id string) (store.Key, error) {
+	if !uuid.MatchString(id) {
+		return store.Key{}, fail(ErrNotFound, "this is no ID of a connection")
+	}
+	return store.NewKey(connectionKind, id)
+}
+
+// Connection returns a connection.
+func (s *Store) Connection(ctx context.Context, id string) (Connection, error) {
+	key, err := connectionKey(id)
+	if err != nil {
+		return Connection{}, err
+	}
+	var c Connection
+	err = s.records.Get(ctx, key, &c)
+	return c, err
+}
+
+// UpdateConnection changes a connection under its lock: pauses or resumes it, changes tags and
+// metadata, keeps the outcome of a verification. What it is (ID, integration, role, External ID,
+// account, creation) can't be changed.
+func (s *Store) UpdateConnection(ctx context.Context, id string, change func(*Connection) error) (Connection, error) {
+	key, err := connectionKey(id)
+	if err != nil {
+		return Connection{}, err
+	}
+	var c Connection
+	err = s.records.Update(ctx, key, func(r *store.Record) error {
+		var before Connection
+		found, err := r.Get(&before)
+		switch {
+		case err != nil:
+			return err
+		case !found:
+			return fail(ErrNotFound, "there is no such connection")
+		}
+		if _, err := r.Get(&c); err != nil { // Shares no map with the one before.
+			return err
+		}
+		if err := change(&c); err != nil {
+			return err
+		}
+		if c.ID != before.ID || c.Integration != before.Integration || c.RoleARN != before.RoleARN ||
+			c.ExternalID != before.ExternalID || c.Account != before.Account || !c.Created.Equal(before.Created) {
+			return fail(ErrInvalid, "a connection stays what it is: make a new one, or renew it with a reconnect session")
+		}
+		if err := c.check(); err != nil {
+			return invalid(err)
+		}
+		if reflect.DeepEqual(c, before) {
+			return nil
+		}
+		c.Updated = s.now()
+		return r.Put(c)
+	})
+	if err != nil {
+		return Connection{}, err
+	}
+	return c, nil
+}
+
+// DeleteConnection removes a connection. Its External ID remains the customer's, for the next one.
+func (s *Store) DeleteConnection(ctx context.Context, id string) error {
+	key, err := connectionKey(id)
+	if err != nil {
+		return err
+	}
+	return s.records.Update(ctx, key, func(r *store.Record) error {
+		found, err := r.Get(&Connection{})
+		switch {
+		case err != nil:
+			return err
+		case !found:
+			return fail(ErrNotFound, "there is no such connection")
+		}
+		return r.Delete()
+	})
+}
+
+// Filter chooses connections. A field that is empty chooses all.
+type Filter struct {
+	// Integrations are keys of integrations, of which a connection has one.
+	Integrations []string
+
+	// EndUser and Organization are IDs.
+	EndUser, Organization string
+
+	// Tags are tags that a connection has, all of them.
+	Tags map[string]string
+}
+
+func (f Filter) matches(c *Connection) bool {
+	for k, v := range f.Tags {
+		if have, ok := c.Tags[k]; !ok || have != v {
+			return false
+		}
+	}
+	return (len(f.Integrations) == 0 || slices.Contains(f.Integrations, c.Integration)) &&
+		(f.EndUser == "" || f.EndUser == c.EndUser.ID) &&
+		(f.Organization == "" || f.Organization == c.Organization.ID)
+}
+
+// Connections returns up to limit, at least one, of the connections that a filter chooses, those after a given ID, in
+// the order of their IDs, and the ID to go on after, which is empty at the end. Connections that can't
+// be read are left out, and reported.
+func (s *Store) Connections(ctx context.Context, f Filter, after string, limit int) (chosen []Connection, next string, err error) {
+	const batch = 256
+	limit = max(limit, 1)
+	for {
+		keys, err := s.records.Keys(ctx, connectionKind, after, batch)
+		if err != nil {
+			return nil, "", err
+		}
+		for _, k := range keys {
+			var c Connection
+			switch err := s.records.Get(ctx, k, &c); {
+			case errors.Is(err, ErrDamaged):
+				s.options.Report(err)
+			case errors.Is(err, ErrNotFound): // It was deleted meanwhile.
+			case err != nil:
+				return nil, "", err
+			case !f.matches(&c):
+			case len(chosen) == limit:
+				return chosen, chosen[limit-1].ID, nil
+			default:
+				chosen = append(chosen, c)
+			}
+			after = k.Name()
+		}
+		if len(keys) < batch {
+			return chosen, "", nil
+		}
+	}
+}
