@@ -215,7 +215,6 @@ func TestBadCaddyfiles(t *testing.T) {
 		{"arguments for dynamic", fmt.Sprintf(site, "reverse_proxy {\ndynamic aws_sigv4 x\ntransport aws_sigv4\n}"), "takes no arguments"},
 		{"one-line block", fmt.Sprintf(site, "aws_sigv4 https://b.s3.eu-west-1.amazonaws.com { service s3 }"), "Caddyfile:2"},
 		{"connect", fmt.Sprintf(site, "aws_connect"), "unrecognized directive: aws_connect"},
-		{"helper", fmt.Sprintf(site, "aws_sts_helper"), "unrecognized directive: aws_sts_helper"},
 
 		// The global option.
 		{"unknown global option", fmt.Sprintf(global, "metrics"), `unknown option "metrics"`},

@@ -232,7 +232,7 @@ func TestOptionsThatMakeNoSense(t *testing.T) {
 		"keys[0].user: it holds a colon":                        key(func(k *stshelper.Key) { k.User = "a:b" }),
 		`keys[0].roles: key "k" may ask for none`:               key(func(k *stshelper.Key) { k.Roles = nil }),
 		`keys[0].roles[0]: "*" can match no role`:               key(func(k *stshelper.Key) { k.Roles = []string{"*"} }),
-		"keys[0].external_ids[0]: as a pattern":                 key(func(k *stshelper.Key) { k.ExternalIDs = []string{"a[b]"} }),
+		`keys[0].external_ids[0]: "a[b]" can match no`:          key(func(k *stshelper.Key) { k.ExternalIDs = []string{"a[b]"} }),
 		`keys[0].external_ids: key "k" has no roles`:            key(func(k *stshelper.Key) { k.Roles = nil; k.Role = acmeRole; k.ExternalIDs = []string{"ab"} }),
 		`keys[0].external_id: key "k" has no role`:              key(func(k *stshelper.Key) { k.ExternalID = "ab" }),
 		`keys[0].external_id: the role of key "k" has none`:     key(func(k *stshelper.Key) { k.Role = acmeRole }),

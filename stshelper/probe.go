@@ -1,16 +1,10 @@
 package stshelper
 
 import (
-	"context"
 	"net/http"
 
-	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/sigv4"
 	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/sts"
 )
-
-// Prober finds out whether a role really asks for its External ID, with the credentials of the broker.
-// The outcome is one word (proven, unproven or open), and the reason a sentence.
-type Prober func(ctx context.Context, from sigv4.Credentials, in sts.AssumeRoleInput) (outcome, reason string)
 
 // probes says whether any key may probe; without one, the path does not exist.
 func (h *Handler) probes() bool {
@@ -23,7 +17,7 @@ func (h *Handler) probes() bool {
 }
 
 // probe serves POST /probe-external-id, for those who keep customers' External IDs but not the broker.
-// Each probe is several calls to STS that nothing caches, so a key has one at a time.
+// Each probe is up to four calls to STS that nothing caches, so a key has one at a time.
 func (h *Handler) probe(w http.ResponseWriter, r *http.Request, c *call) *failure {
 	q, f := h.readQuestion(w, r)
 	if f != nil {
@@ -58,12 +52,26 @@ func (h *Handler) probe(w http.ResponseWriter, r *http.Request, c *call) *failur
 		f.message = "the helper's broker has no credentials at the moment; the log of the helper says more"
 		return f
 	}
-	in := h.input(c.key, q, region)
-	outcome, reason := h.opts.Probe(r.Context(), broker.Value, in)
-	c.entry.Outcome, c.entry.Probe, c.entry.Message = Probed, outcome, reason
-	h.answer(w, r, c, struct {
-		Outcome string `json:"outcome"`
-		Reason  string `json:"reason"`
-	}{outcome, reason})
+	found := sts.Probe(r.Context(), h.opts.Client.Assumer(broker.Value, h.input(c.key, q, region)), q.externalID)
+	c.entry.Outcome, c.entry.Probe, c.entry.Message = Probed, string(found.Outcome), found.Reason
+	body := probeAnswer{Outcome: found.Outcome, Reason: found.Reason}
+	for _, s := range found.Steps {
+		body.Steps = append(body.Steps, probeStep(s))
+	}
+	h.answer(w, r, c, body)
 	return nil
+}
+
+type probeAnswer struct {
+	Outcome sts.Outcome `json:"outcome"`
+	Reason  string      `json:"reason"`
+	Steps   []probeStep `json:"steps"`
+}
+
+// probeStep is sts.ProbeStep as callers see it.
+type probeStep struct {
+	Sent      string `json:"sent"`
+	Answer    string `json:"answer"`
+	Code      string `json:"code,omitempty"`
+	RequestID string `json:"requestId,omitempty"`
 }

@@ -65,9 +65,6 @@ type Options struct {
 	// BodyLimit is the largest request body in bytes. Default: 64 KiB.
 	BodyLimit int64
 
-	// Probe makes the probes of keys that may. Default: no key may.
-	Probe Prober
-
 	// Audit is called once for each call that asks for credentials or a probe, after the answer
 	// was decided and before it is sent. Default: nothing is called.
 	Audit func(*http.Request, Entry)
