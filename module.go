@@ -30,6 +30,7 @@ func init() {
 	caddy.RegisterModule(Transport{})
 	caddy.RegisterModule(PlannedUpstream{})
 	caddy.RegisterModule(SignatureAuth{})
+	caddy.RegisterModule(AdminAPI{})
 	caddy.RegisterModule(new(STSHelper))
 
 	httpcaddyfile.RegisterGlobalOption(appName, parseGlobalOption)
