@@ -86,6 +86,23 @@ func (r *HeaderRules) IsSigned(lowerName string) bool {
 	return ok
 }
 
+// concerns is a cheap first look: a header of a name for which it reports false,
+// in whatever case, is neither signed nor one that Sign replaces.
+func (r *HeaderRules) concerns(name string) bool {
+	if r != nil || name == "" {
+		return true
+	}
+	switch name[0] {
+	case 'A', 'a':
+		return len(name) == len("authorization")
+	case 'C', 'c', 'H', 'h': // content-type, content-md5, host
+		return true
+	case 'X', 'x':
+		return len(name) > 2 && (name[2] == 'A' || name[2] == 'a')
+	}
+	return false
+}
+
 // isSigned is IsSigned without a conversion that allocates.
 func (r *HeaderRules) isSigned(lower []byte) bool {
 	if len(lower) >= 6 && string(lower[:6]) == "x-amz-" {

@@ -156,3 +156,23 @@ func TestCleaningAllocates(t *testing.T) {
 		}
 	}
 }
+
+// TestHeaderRulesConcern has every name that matters, in three spellings.
+func TestHeaderRulesConcern(t *testing.T) {
+	for _, name := range []string{
+		"Host", "Authorization", "Content-Type", "Content-Md5", "X-Amz-Date", "X-Amz-Security-Token", "X-Amz-Content-Sha256", "X-Amz-", "X-Amz-Meta-A",
+	} {
+		for _, spelling := range []string{name, strings.ToLower(name), strings.ToUpper(name)} {
+			if !(*HeaderRules)(nil).concerns(spelling) {
+				t.Errorf("%q is passed over", spelling)
+			}
+		}
+	}
+	extra, err := NewHeaderRules("Accept")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !extra.concerns("aCCEPT") {
+		t.Error("a header that is to be signed is passed over")
+	}
+}

@@ -207,3 +207,17 @@ func TestHashPayload(t *testing.T) {
 	equal(t, "empty", HashPayload(nil), EmptyPayloadHash)
 	equal(t, "abc", HashPayload([]byte("abc")), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad")
 }
+
+// TestDateFormat compares with package time over the years that Sign takes.
+func TestDateFormat(t *testing.T) {
+	zone := time.FixedZone("", -(5*60+30)*60)
+	for at := time.Date(1, 1, 1, 0, 0, 0, 0, time.UTC); at.Year() <= 9999; at = at.Add(40*24*time.Hour + 3661*time.Second) {
+		equal(t, "date", string(appendDate(nil, at.In(zone))), at.Format(dateFormat))
+	}
+	for _, at := range []time.Time{
+		time.Date(9999, 12, 31, 23, 59, 59, 999, time.UTC), time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC),
+		time.Date(0, 1, 1, 0, 0, 0, 0, time.UTC), time.Date(0, 1, 1, 0, 0, 0, -1, time.UTC), {},
+	} {
+		equal(t, "date", string(appendDate(nil, at)), at.Format(dateFormat))
+	}
+}
