@@ -16,22 +16,22 @@ import (
 // choice puts together what the upstream's block, the handler's plan and the
 // transport's own options say, in this order.
 type choice struct {
-	t      *Transport
-	block  *UpstreamTarget
-	plan   *plan
-	expand credentials.Expander
+	t     *Transport
+	block *UpstreamTarget
+	plan  *plan
+	repl  *caddy.Replacer
 }
 
 func (c *choice) pick(of func(*Target) value, planned func(*plan) string) (string, error) {
 	if c.block != nil && of(&c.block.Target).raw != "" {
-		return of(&c.block.Target).resolve(c.expand)
+		return of(&c.block.Target).resolve(c.repl)
 	}
 	if c.plan != nil {
 		if v := planned(c.plan); v != "" {
 			return v, nil
 		}
 	}
-	return of(&c.t.Target).resolve(c.expand)
+	return of(&c.t.Target).resolve(c.repl)
 }
 
 func (c *choice) host(userHost func() string, dialled string) (string, error) {
@@ -83,13 +83,13 @@ func (c *choice) credentials(ctx context.Context) (by signedBy, err error) {
 	var perRequest bool
 	switch {
 	case c.block != nil && c.block.namesCredentials():
-		id, err = c.t.allowedIdentity(&c.block.Target, c.expand)
+		id, err = c.t.allowedIdentity(&c.block.Target, c.repl)
 		perRequest = c.block.source.PerRequest()
 	case c.plan != nil && c.plan.identity != nil:
 		id, perRequest = *c.plan.identity, c.plan.perRequest
 		err = c.t.Allow.permitRole(id)
 	default:
-		id, err = c.t.identityOf(c.expand)
+		id, err = c.t.identityOf(c.repl)
 		perRequest = c.t.namesCredentials() && c.t.source.PerRequest()
 	}
 	if err == nil && c.plan != nil {

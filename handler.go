@@ -115,19 +115,18 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		countUnsigned(err)
 		return answerOrError(w, r, h.logger, err)
 	}
-	out = out.WithContext(withPlan(out.Context(), p))
 	return next.ServeHTTP(newResponseWriter(w, h.logger, p, h.signs()), out)
 }
 
 // prepare takes the request's way up to where it is handed on.
 func (h *Handler) prepare(r *http.Request, repl *caddy.Replacer) (*plan, *http.Request, error) {
-	expand := expander(repl)
 	p := &plan{rules: h.rules, bodies: h.bodyOptions()}
+	p.allow = p.own[:0]
 	if outer := planOf(r.Context()); outer != nil {
 		p.allow = slices.Clone(outer.allow)
 	}
 	p.allow = append(p.allow, &h.Allow)
-	if err := h.choose(p, expand); err != nil {
+	if err := h.choose(p, repl); err != nil {
 		return nil, nil, err
 	}
 	if err := refuseFraming(r.Header); err != nil {
@@ -146,18 +145,22 @@ func (h *Handler) prepare(r *http.Request, repl *caddy.Replacer) (*plan, *http.R
 	if err != nil {
 		return nil, nil, err
 	}
-	raw := rawTargetOf(r)
+	p.dest, p.raw = dest.destination, rawTargetOf(r)
 	// If the service is not known yet, the rule is not either; what can be
 	// wrong is the same for both.
-	target, err := raw.canonical(cmp.Or(dest.path, sigv4.PathSingle))
-	if err != nil {
+	p.rule = cmp.Or(dest.path, sigv4.PathSingle)
+	if p.target, err = p.raw.canonical(p.rule); err != nil {
 		return nil, nil, err
 	}
 	creds, err := h.fetch(r.Context(), p)
 	if err != nil {
 		return nil, nil, err
 	}
-	out := ownCopy(r)
+	more := 1 // see withhold
+	if h.signs() {
+		more = signatureHeaders
+	}
+	out := handedOn(withPlan(r.Context(), p), r, more)
 	if out.ContentLength == 0 {
 		// In a server's request that means none, whatever Caddy has put around
 		// it; reverse_proxy sees it so, too.
@@ -171,48 +174,49 @@ func (h *Handler) prepare(r *http.Request, repl *caddy.Replacer) (*plan, *http.R
 			return nil, nil, err
 		}
 	}
-	repl.Set("http.aws_sigv4.host", dest.host)
-	repl.Set("http.aws_sigv4.service", dest.service)
-	repl.Set("http.aws_sigv4.region", dest.region)
-	repl.Set("http.aws_sigv4.identity", p.label())
+	p.show(repl)
 	if !h.signs() {
-		h.withhold(out, raw)
+		withhold(out, p.raw)
 		return p, out, nil
 	}
 	if upgrade {
 		// reverse_proxy makes this a GET with an Upgrade header.
 		out.Method = http.MethodGet
 	}
-	if err := h.sign(out, target, dest.destination, creds, h.rules, hash); err != nil {
+	if err := h.sign(out, p.target, p.dest, creds, h.rules, hash); err != nil {
 		return nil, nil, err
 	}
 	out.Method = r.Method
-	out.RequestURI = out.URL.RequestURI()
+	out.RequestURI = p.target.RequestURI()
 	return p, out, nil
 }
 
 // choose decides whom to sign as, and for what.
-func (h *Handler) choose(p *plan, expand credentials.Expander) error {
+func (h *Handler) choose(p *plan, repl *caddy.Replacer) error {
 	var err error
-	if p.host, err = h.host.resolve(expand); err != nil {
+	if p.host, err = h.host.resolve(repl); err != nil {
 		return refuse(http.StatusForbidden, "host: %w", err)
 	}
 	p.hostIsFixed = h.host.fixed != ""
-	if p.service, err = h.service.resolve(expand); err != nil {
+	if p.service, err = h.service.resolve(repl); err != nil {
 		return refuse(http.StatusForbidden, "service: %w", err)
 	}
-	if p.region, err = h.region.resolve(expand); err != nil {
+	if p.region, err = h.region.resolve(repl); err != nil {
 		return refuse(http.StatusForbidden, "region: %w", err)
 	}
 	if !h.namesCredentials() {
 		return nil
 	}
-	id, err := h.allowedIdentity(&h.Target, expand)
-	if err != nil {
-		return err
+	p.identity, p.perRequest = h.identity, h.source.PerRequest()
+	if p.identity == nil {
+		id, err := h.allowedIdentity(&h.Target, repl)
+		if err != nil {
+			return err
+		}
+		p.identity = &id
 	}
-	p.identity, p.perRequest = &id, h.source.PerRequest()
-	return p.permitRole(id)
+	// One of the lists is the handler's own.
+	return p.permitRole(*p.identity)
 }
 
 // fetch gets the credentials, unless that is the transport's business.
@@ -332,13 +336,15 @@ func (h *Handler) dialsTLS() bool {
 
 // withhold makes sure that a request that the transport is to sign is not
 // accepted by any AWS endpoint should another transport send it.
-func (h *Handler) withhold(out *http.Request, raw rawTarget) {
-	sigv4.RemoveAuthHeaders(out.Header)
-	out.Header.Set("Authorization", withheldAuthorization)
+func withhold(out *http.Request, raw rawTarget) {
+	out.Header["Authorization"] = []string{withheldAuthorization}
 	out.URL.RawQuery = raw.query
-	out.RequestURI = raw.path
-	if raw.query != "" {
-		out.RequestURI += "?" + raw.query
+	switch {
+	case raw.isOf(out.RequestURI):
+	case raw.query == "":
+		out.RequestURI = raw.path
+	default:
+		out.RequestURI = raw.path + "?" + raw.query
 	}
 }
 
@@ -374,9 +380,9 @@ func removeConnectionHeaders(h http.Header) {
 
 // identityOf returns the identity that is configured here, or the default one,
 // if the allow-list has it.
-func (s *Signing) identityOf(expand credentials.Expander) (credentials.Identity, error) {
+func (s *Signing) identityOf(repl *caddy.Replacer) (credentials.Identity, error) {
 	if s.namesCredentials() {
-		return s.allowedIdentity(&s.Target, expand)
+		return s.allowedIdentity(&s.Target, repl)
 	}
 	src, err := s.app.defaultSource()
 	if err != nil {
@@ -390,8 +396,8 @@ func (s *Signing) identityOf(expand credentials.Expander) (credentials.Identity,
 }
 
 // allowedIdentity returns the identity that t names for this request.
-func (s *Signing) allowedIdentity(t *Target, expand credentials.Expander) (credentials.Identity, error) {
-	id, err := t.resolveIdentity(expand)
+func (s *Signing) allowedIdentity(t *Target, repl *caddy.Replacer) (credentials.Identity, error) {
+	id, err := t.resolveIdentity(repl)
 	if err != nil {
 		return id, refuse(http.StatusForbidden, "credentials: %w", err)
 	}

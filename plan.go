@@ -3,7 +3,10 @@ package awssigv4
 import (
 	"context"
 	"errors"
+	"strings"
 	"sync/atomic"
+
+	"github.com/caddyserver/caddy/v2"
 
 	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/credentials"
 	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/sigv4"
@@ -26,8 +29,21 @@ type plan struct {
 	// where to take it from.
 	hostIsFixed bool
 
-	// allow are the allow-lists of this handler and of those before it.
+	// dest is the destination as far as the handler knows it; what it doesn't
+	// know of it is "".
+	dest destination
+
+	// raw and target are what the client asked for, and its canonical form by
+	// the path rule. They save the transport the same work, if nothing between
+	// the two has changed the request.
+	raw    rawTarget
+	rule   sigv4.PathRule
+	target sigv4.Target
+
+	// allow are the allow-lists of this handler and of those before it; own is
+	// where they lie if there is none before it.
 	allow  []*Allow
+	own    [1]*Allow
 	rules  *sigv4.HeaderRules
 	bodies bodyOptions
 
@@ -46,6 +62,15 @@ func (p *plan) claim(t *Transport) bool {
 
 // taken tells whether any transport of ours went by the plan.
 func (p *plan) taken() bool { return p.owner.Load() != nil }
+
+// canonical returns the canonical form of a target under a rule: the one that
+// the handler worked out, or another if any of both has changed since.
+func (p *plan) canonical(raw rawTarget, rule sigv4.PathRule) (sigv4.Target, error) {
+	if p != nil && p.raw == raw && p.rule == rule {
+		return p.target, nil
+	}
+	return raw.canonical(rule)
+}
 
 // label names the identity in logs.
 func (p *plan) label() string {
@@ -79,6 +104,57 @@ func (p *plan) permitRole(id credentials.Identity) error {
 	}
 	return nil
 }
+
+// shown is the plan that answers the placeholders `{http.aws_sigv4.*}` of a
+// request: the one of the last handler that it went through. They are looked up
+// only where they are used.
+type shown struct{ latest atomic.Pointer[plan] }
+
+// shownKey is answered with the *shown itself. No configuration writes a
+// placeholder like that.
+const shownKey = placeholder + "\x00"
+
+const placeholder = "http.aws_sigv4."
+
+// show lets the request's placeholders speak of p. Its fields must not change
+// any more.
+func (p *plan) show(repl *caddy.Replacer) {
+	// A request may come by several handlers, in error routes too, where no
+	// context tells of those before; and of two who answer, the first counts.
+	found, _ := repl.Get(shownKey)
+	s, ok := found.(*shown)
+	if !ok {
+		s = new(shown)
+		s.latest.Store(p)
+		repl.Map(s.answer)
+		return
+	}
+	s.latest.Store(p)
+}
+
+func (s *shown) answer(key string) (any, bool) {
+	name, ok := strings.CutPrefix(key, placeholder)
+	if !ok {
+		return nil, false
+	}
+	p := s.latest.Load()
+	switch name {
+	case "host":
+		return p.dest.host, true
+	case "service":
+		return p.dest.service, true
+	case "region":
+		return p.dest.region, true
+	case "identity":
+		return p.label(), true
+	case "\x00":
+		return s, true
+	}
+	return nil, false
+}
+
+// String keeps the plan out of everything that is printed.
+func (*shown) String() string { return "" }
 
 type planKey struct{}
 

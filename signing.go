@@ -1,8 +1,10 @@
 package awssigv4
 
 import (
+	"context"
 	"fmt"
 	"net/http"
+	"net/url"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -160,11 +162,10 @@ func (s *Signing) checkPayload(d destination, tls bool) error {
 	return err
 }
 
-// sign changes out, which must be the caller's own copy with its own Header
-// and URL, into the signed request for d: what is in out afterwards is what
-// was signed, byte for byte.
+// sign changes out, which must be the caller's own copy (ownCopy, handedOn),
+// into the signed request for d: what is in out afterwards is what was signed,
+// byte for byte.
 func (s *Signing) sign(out *http.Request, target sigv4.Target, d destination, creds *credentials.Credentials, rules *sigv4.HeaderRules, hash string) error {
-	sigv4.RemoveAuthHeaders(out.Header)
 	var trace *sigv4.Trace
 	check := s.logger.Check(zapcore.DebugLevel, "signed")
 	if check != nil {
@@ -214,19 +215,70 @@ func (t rawTarget) canonical(rule sigv4.PathRule) (sigv4.Target, error) {
 	return sigv4.Canonicalize(t.path, t.query, rule)
 }
 
-// ownCopy returns a copy of r whose headers and URL can be changed. It is not
-// Request.Clone, which would also copy the Trailer map that net/http and
-// reverse_proxy fill in while the body is read.
+// isOf tells whether t is what stands on a request line.
+func (t rawTarget) isOf(requestURI string) bool {
+	path, query, hasQuery := strings.Cut(requestURI, "?")
+	return path == t.path && query == t.query && hasQuery == (t.query != "")
+}
+
+// ownCopy returns a copy of r that can be changed, but for the values of its
+// headers, without what a client sent to authenticate itself: for the
+// transport, behind which only net/http reads it. It is not Request.Clone,
+// which would also copy the Trailer map that net/http and reverse_proxy fill in
+// while the body is read.
 func ownCopy(r *http.Request) *http.Request {
-	out := *r
-	out.Header = r.Header.Clone()
-	if out.Header == nil {
-		out.Header = make(http.Header)
+	// What lives equally long is made at once.
+	c := &struct {
+		request http.Request
+		url     url.URL
+	}{*r, *r.URL}
+	out := &c.request
+	out.URL = &c.url
+	out.Header = make(http.Header, roomFor(r.Header, signatureHeaders))
+	for name, values := range r.Header {
+		if !sigv4.IsAuthHeader(name) {
+			out.Header[name] = values
+		}
 	}
+	return out
+}
+
+// handedOn is ownCopy for the handlers behind, with their context and room for
+// more headers. They may change values in place, so these are copied too.
+func handedOn(ctx context.Context, r *http.Request, more int) *http.Request {
+	out := r.WithContext(ctx)
 	u := *r.URL
 	out.URL = &u
-	return &out
+	out.Header = make(http.Header, roomFor(r.Header, more))
+	all := make([]string, 0, len(r.Header))
+	for name, values := range r.Header {
+		switch {
+		case sigv4.IsAuthHeader(name):
+		case values == nil:
+			// To net/http and reverse_proxy, that is another thing than none.
+			out.Header[name] = nil
+		default:
+			start := len(all)
+			all = append(all, values...)
+			// Full, so that an append to it copies.
+			out.Header[name] = all[start:len(all):len(all)]
+		}
+	}
+	return out
 }
+
+// roomFor returns how many headers are in h, without an Authorization, with
+// some more: a map that is larger than that costs as much as one that grows.
+func roomFor(h http.Header, more int) int {
+	n := len(h) + more
+	if _, ok := h["Authorization"]; ok {
+		n--
+	}
+	return n
+}
+
+// signatureHeaders is how many headers signing adds for most services.
+const signatureHeaders = 3
 
 // hostCache remembers what hosts turned out to be, if anything. It is bounded
 // because a host may depend on the request.
@@ -244,12 +296,4 @@ func (c *hostCache) lookup(host string) (endpoint.Endpoint, error) {
 		c.m.Store(host, ep)
 	}
 	return ep, err
-}
-
-// expander fills placeholders from one request; nil without one.
-func expander(repl *caddy.Replacer) credentials.Expander {
-	if repl == nil {
-		return nil
-	}
-	return func(v string) (string, error) { return repl.ReplaceOrErr(v, true, true) }
 }

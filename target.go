@@ -127,11 +127,19 @@ func (t *Target) namesCredentials() bool { return t.source != nil }
 
 // resolveIdentity returns the identity for one request. It must not be called
 // if namesCredentials is false.
-func (t *Target) resolveIdentity(expand credentials.Expander) (credentials.Identity, error) {
+func (t *Target) resolveIdentity(repl *caddy.Replacer) (credentials.Identity, error) {
 	if t.identity != nil {
 		return *t.identity, nil
 	}
-	return t.source.Identity(expand)
+	return t.source.Identity(expander(repl))
+}
+
+// expander fills placeholders from one request; nil without one.
+func expander(repl *caddy.Replacer) credentials.Expander {
+	if repl == nil {
+		return nil
+	}
+	return func(v string) (string, error) { return repl.ReplaceOrErr(v, true, true) }
 }
 
 // value is a configured string that is known at Provision, or only with a
@@ -158,11 +166,14 @@ func (v value) perRequest() bool { return v.raw != "" && v.fixed == "" }
 
 // resolve returns the value for one request, or "" if none is configured.
 // What the request fills in is data: it is checked, and not expanded again.
-func (v value) resolve(expand credentials.Expander) (string, error) {
+func (v value) resolve(repl *caddy.Replacer) (string, error) {
 	if !v.perRequest() {
 		return v.fixed, nil
 	}
-	s, err := expand(v.raw)
+	if repl == nil {
+		return "", fmt.Errorf("%q is filled from the request of a client, and this is none: write a fixed value", v.raw)
+	}
+	s, err := repl.ReplaceOrErr(v.raw, true, true)
 	if err != nil {
 		return "", err
 	}

@@ -162,7 +162,7 @@ func (t *Transport) signedCopy(req *http.Request, by *signedBy) (*http.Request, 
 		return nil, err
 	}
 	repl, _ := ctx.Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
-	c := &choice{t: t, block: block, plan: p, expand: expander(repl)}
+	c := &choice{t: t, block: block, plan: p, repl: repl}
 	host, err := c.host(func() string { return t.userHost(req, repl, dialled) }, dialled)
 	if err != nil {
 		return nil, err
@@ -184,7 +184,7 @@ func (t *Transport) signedCopy(req *http.Request, by *signedBy) (*http.Request, 
 	if err := refuseForm(req, dest.service); err != nil {
 		return nil, err
 	}
-	target, err := rawTargetOf(req).canonical(dest.path)
+	target, err := p.canonical(rawTargetOf(req), dest.path)
 	if err != nil {
 		return nil, err
 	}
@@ -193,7 +193,7 @@ func (t *Transport) signedCopy(req *http.Request, by *signedBy) (*http.Request, 
 		return nil, err
 	}
 	bodies, rules := c.options()
-	hash, err := bodyOf(ctx, p).cover(out, bodies, dest.payload, out.URL.Scheme == "https")
+	hash, err := bodyFor(out, p).cover(out, bodies, dest.payload, out.URL.Scheme == "https")
 	if err != nil {
 		return nil, err
 	}
@@ -204,6 +204,18 @@ func (t *Transport) signedCopy(req *http.Request, by *signedBy) (*http.Request, 
 	out.RequestURI = ""
 	return out, nil
 }
+
+// bodyFor is bodyOf for a request that may have no body, of which there is
+// nothing to remember.
+func bodyFor(out *http.Request, p *plan) *clientBody {
+	if out.Body == nil || out.Body == http.NoBody {
+		return &noBody
+	}
+	return bodyOf(out.Context(), p)
+}
+
+// noBody is all requests' without a body: to cover one changes nothing in it.
+var noBody clientBody
 
 // notSent ends an attempt at which nothing was sent. But for credentials that
 // are missing, the transport answers itself: an error would count against the
