@@ -45,9 +45,15 @@ const (
 // newBed starts a stand-in with a broker, a role that it may assume with an External ID, and a bucket named bucket. The AWS SDK in this process finds the stand-in's STS.
 func newBed(t *testing.T) *bed {
 	t.Helper()
+	return newBedIn(t, "")
+}
+
+// newBedIn is newBed in a region of one's choice.
+func newBedIn(t *testing.T, region string) *bed {
+	t.Helper()
 	b := &bed{t: t, dir: tempDir(t)}
 	var err error
-	if b.Standin, err = standin.Start(standin.Config{}); err != nil {
+	if b.Standin, err = standin.Start(standin.Config{Region: region}); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {

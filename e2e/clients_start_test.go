@@ -305,11 +305,15 @@ func startGoSDK(b *bed) (client, error) {
 	pool.AppendCertsFromPEM(pem)
 	httpClient := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool}, ForceAttemptHTTP2: true}}
 	ctx := b.t.Context()
+	// What config.LoadDefaultConfig does.
+	calculation := aws.RequestChecksumCalculationWhenSupported
+	if strings.EqualFold(os.Getenv("AWS_REQUEST_CHECKSUM_CALCULATION"), "when_required") {
+		calculation = aws.RequestChecksumCalculationWhenRequired
+	}
 	return client{func(c command) (outcome, error) {
 		sdk := s3.New(s3.Options{
 			Region: throwAwayRegion, BaseEndpoint: &c.Endpoint, UsePathStyle: true, RetryMaxAttempts: 1, HTTPClient: httpClient,
-			// What config.LoadDefaultConfig sets.
-			RequestChecksumCalculation: aws.RequestChecksumCalculationWhenSupported, ResponseChecksumValidation: aws.ResponseChecksumValidationWhenSupported,
+			RequestChecksumCalculation: calculation, ResponseChecksumValidation: aws.ResponseChecksumValidationWhenSupported,
 			Credentials: credentials.NewStaticCredentialsProvider(throwAwayID, throwAwaySecret, ""),
 		})
 		var o outcome

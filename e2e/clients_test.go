@@ -117,8 +117,9 @@ func TestClients(t *testing.T) {
 	}
 }
 
-// goThrough runs all cases with a client.
-func (b *bed) goThrough(t *testing.T, name string, start func(*bed) (client, error)) map[string]string {
+// startClient starts a client, or skips the test where this machine has none.
+func (b *bed) startClient(t *testing.T, start func(*bed) (client, error)) client {
+	t.Helper()
 	c, err := start(b)
 	if err != nil {
 		if os.Getenv("E2E_ALL_CLIENTS") != "" {
@@ -126,6 +127,12 @@ func (b *bed) goThrough(t *testing.T, name string, start func(*bed) (client, err
 		}
 		t.Skipf("SKIPPED, NOT PASSED: %v; clients/install installs it", err)
 	}
+	return c
+}
+
+// goThrough runs all cases with a client.
+func (b *bed) goThrough(t *testing.T, name string, start func(*bed) (client, error)) map[string]string {
+	c := b.startClient(t, start)
 	defer c.close()
 	s := &session{bed: b, client: c, t: t, bucket: name, role: "arn:aws:iam::123456789012:role/" + name}
 	row := map[string]string{}

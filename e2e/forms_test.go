@@ -15,6 +15,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -270,7 +271,7 @@ func startFormExample(t *testing.T) (b *bed, user, session aws.Credentials) {
 // TestFormUploads sends browsers' upload forms through the example, which runs as it stands.
 func TestFormUploads(t *testing.T) {
 	b, user, session := startFormExample(t)
-	for _, c := range append(goodForms[:len(goodForms):len(goodForms)], badForms...) {
+	for _, c := range slices.Concat(goodForms, badForms) {
 		t.Run(c.name, func(t *testing.T) {
 			for who, credentials := range map[string]aws.Credentials{"user": user, "session": session} {
 				f := b.newForm(credentials)
