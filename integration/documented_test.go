@@ -22,7 +22,7 @@ func TestDocumentedCaddyfiles(t *testing.T) {
 	for name, caddyfile := range documentedCaddyfiles(t) {
 		t.Run(name, func(t *testing.T) {
 			for _, m := range envPlaceholder.FindAllStringSubmatch(caddyfile, -1) {
-				t.Setenv(m[1], "value-of-the-test")
+				t.Setenv(m[1], "value-of-the-test-"+m[1]) // Secrets have to differ.
 			}
 			// Files that a document names exist where it is written for.
 			secret := filepath.Join(tempDir(t), "secret")

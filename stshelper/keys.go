@@ -114,7 +114,11 @@ func (h *Handler) addKey(k Key) error {
 		}
 		s := secret{digest: digest(k.User, text), key: added, number: i + 1}
 		for _, other := range h.secrets {
-			if other.digest == s.digest {
+			switch {
+			case other.digest != s.digest:
+			case other.key == added:
+				return fmt.Errorf("secrets[%d]: key %q has this secret already: write it once", i, k.Name)
+			default:
 				return fmt.Errorf("secrets[%d]: key %q has a secret of key %q: nobody could tell them apart", i, k.Name, other.key.Name)
 			}
 		}

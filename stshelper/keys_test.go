@@ -224,7 +224,7 @@ func TestOptionsThatMakeNoSense(t *testing.T) {
 		`keys[0].name: ".."`:                                    key(func(k *stshelper.Key) { k.Name = ".." }),
 		`keys[1].name: there are two keys "k"`:                  func(o *stshelper.Options) { o.Keys = []stshelper.Key{good(), good()} },
 		`keys[1].secrets[0]: key "l" has a secret of key "k"`:   func(o *stshelper.Options) { l := good(); l.Name = "l"; o.Keys = []stshelper.Key{good(), l} },
-		`keys[0].secrets[1]: key "k" has a secret of key "k"`:   key(func(k *stshelper.Key) { k.Secrets = []string{secret, secret} }),
+		`keys[0].secrets[1]: key "k" has this secret already`:   key(func(k *stshelper.Key) { k.Secrets = []string{secret, secret} }),
 		`keys[0].secrets: key "k" has none`:                     key(func(k *stshelper.Key) { k.Secrets = nil }),
 		`keys[0].secrets[0]: key "k": the secret has fewer`:     key(func(k *stshelper.Key) { k.Secrets = []string{"1234567"} }),
 		`keys[0].secrets[0]: key "k": the secret holds a line`:  key(func(k *stshelper.Key) { k.Secrets = []string{secret + "\n"} }),
