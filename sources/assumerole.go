@@ -21,38 +21,84 @@ import (
 // or when the server starts if the credentials have a name, and renewed long before they expire.
 //
 // The placeholders `{env.*}`, `{file.*}` and `{system.*}` are resolved once, when the configuration is
-// loaded. Other placeholders are filled by each request, so that one configuration can stand for
-// many identities, each with credentials of its own. What a request fills in is checked by the
-// rules for what is written here. A placeholder that is different in every request is refused, as
-// each request would be a call to STS.
+// loaded. Where it says so below, other placeholders are filled by each request, so that one
+// configuration can stand for many identities, each with credentials of its own. What a request
+// fills in is checked by the rules for what is written here. A placeholder that is different in every
+// request is refused, as each request would be a call to STS.
 //
 // The STS of the environment's region (`AWS_REGION` or the shared configuration file) is called if
 // that is in the role's partition, else the STS of the partition's default region.
-// `AWS_ENDPOINT_URL_STS` and `AWS_CA_BUNDLE` are honored.
+// `AWS_ENDPOINT_URL_STS`, `AWS_USE_FIPS_ENDPOINT` and `AWS_CA_BUNDLE` are honored.
 type AssumeRole struct {
-	// The ARN of the role, for example `arn:aws:iam::123456789012:role/Proxy`. Required. May hold
-	// placeholders.
+	// The ARN of the role, for example `arn:aws:iam::123456789012:role/Proxy`. Required. A request
+	// may fill it; `allow_roles` is required then.
 	RoleARN string `json:"role_arn,omitempty"`
 
 	// Whose credentials call STS: the name of other credentials, or a source that needs no
 	// configuration. Default: `default`.
 	From string `json:"from,omitempty"`
 
-	// The External ID that the role's trust policy asks for. May hold placeholders, but none that
-	// repeats what the client sent, save for the client's certificate. Default: none.
+	// The External ID that the role's trust policy asks for. A request may fill it, but with
+	// nothing that the client sent, save for the client's certificate. Default: none.
 	ExternalID string `json:"external_id,omitempty"`
 
 	// The name of the session, which the role's owner sees in CloudTrail: 2 to 64 letters, digits,
-	// and any of `_+=,.@-`. May hold placeholders. Default: `caddy-` and the host's name.
+	// and any of `_+=,.@-`. A request may fill it. Default: `caddy-` and the host's name.
 	SessionName string `json:"session_name,omitempty"`
 
 	// How long the session lasts: 15 minutes to 12 hours, but not longer than the role allows, and
 	// at most one hour if `from` is itself a role. Default: `1h`.
 	Duration caddy.Duration `json:"duration,omitempty"`
 
-	// Session tags by key, at most 50; the role's trust policy must allow `sts:TagSession`. Values
-	// may hold placeholders. Default: none.
+	// A session policy, a JSON document: the session may do what both it and the role allow. A
+	// request may fill what stands inside of its strings, by the rules of `external_id`, with letters,
+	// digits, and any of `_+=,.@-`. IAM's own variables, such as `${aws:PrincipalTag/team}`, are
+	// left to IAM. Default: none.
+	Policy string `json:"policy,omitempty"`
+
+	// A file with the session policy, read when the configuration is loaded. Excludes `policy`.
+	PolicyFile string `json:"policy_file,omitempty"`
+
+	// The ARNs of managed policies that limit the session as `policy` does, at most 10, of the
+	// role's account or AWS's own. Default: none.
+	PolicyARNs []string `json:"policy_arns,omitempty"`
+
+	// Session tags by key, at most 50; the role's trust policy must allow `sts:TagSession`. A request
+	// may fill the values. Default: none.
 	Tags map[string]string `json:"tags,omitempty"`
+
+	// The keys of those tags that are passed on to the sessions of roles that are assumed from this
+	// one. Default: none.
+	TransitiveTags []string `json:"transitive_tags,omitempty"`
+
+	// Who is behind the session, 2 to 64 letters, digits, and any of `_+=,.@-`. It is in every line of
+	// CloudTrail, is passed on to roles that are assumed from this one, and can't be changed there.
+	// The role's trust policy must allow `sts:SetSourceIdentity`. A request may fill it, by the rules
+	// of `external_id`. Default: none.
+	SourceIdentity string `json:"source_identity,omitempty"`
+
+	// The serial number of the broker's MFA device, which for a virtual one is its ARN. The broker
+	// must be an IAM user, as roles have none. Needs `mfa_secret` or `mfa_command`. Default: none.
+	MFASerial string `json:"mfa_serial,omitempty"`
+
+	// The secret of a virtual MFA device, in base32 as IAM shows it beside the QR code; codes are
+	// computed from it.
+	MFASecret string `json:"mfa_secret,omitempty"`
+
+	// A command, with its arguments, that prints the code which the MFA device shows now. It is run,
+	// without a shell, whenever the role is assumed.
+	MFACommand []string `json:"mfa_command,omitempty"`
+
+	// The region whose STS is called. Default: that of `sts_endpoint`, else as described above.
+	STSRegion string `json:"sts_region,omitempty"`
+
+	// The URL of the STS to call, such as that of a VPC endpoint. `http://` is for loopback
+	// addresses alone. Default: AWS's own in the region.
+	STSEndpoint string `json:"sts_endpoint,omitempty"`
+
+	// Whether the region's FIPS 140 endpoint of STS is called; not every region has one. Default:
+	// `false`, unless `AWS_USE_FIPS_ENDPOINT` says otherwise.
+	FIPS bool `json:"fips,omitempty"`
 
 	values    roleValues
 	from      credentials.Source
@@ -73,97 +119,20 @@ func (*AssumeRole) CaddyModule() caddy.ModuleInfo {
 	}
 }
 
-// UnmarshalCaddyfile sets up the source from Caddyfile tokens. Syntax:
-//
-//	assume_role <role_arn> {
-//	    from         <name>
-//	    external_id  <id>
-//	    session_name <name>
-//	    duration     <duration>
-//	    tag          <key> <value>
-//	}
-//
-// tag may be given several times, with different keys.
-func (a *AssumeRole) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
-	d.Next()
-	var err error
-	if a.RoleARN, err = OneArg(d); err != nil {
-		return err
-	}
-	if err := a.checkWritten(); err != nil {
-		return d.WrapErr(err)
-	}
-	seen := make(map[string]bool)
-	for d.NextBlock(0) {
-		if err := a.unmarshalOption(d, seen); err != nil {
-			return err
-		}
-		// Here, the error has the option's line. Placeholders are not resolved yet.
-		if err := a.checkWritten(); err != nil {
-			return d.WrapErr(err)
-		}
-	}
-	return nil
-}
-
-func (a *AssumeRole) unmarshalOption(d *caddyfile.Dispenser, seen map[string]bool) error {
-	var into *string
-	switch d.Val() {
-	case "tag":
-		return a.unmarshalTag(d)
-	case "from":
-		into = &a.From
-	case "external_id":
-		into = &a.ExternalID
-	case "session_name":
-		into = &a.SessionName
-	case "duration":
-	default:
-		return Unknown(d, "from", "external_id", "session_name", "duration", "tag")
-	}
-	option := d.Val()
-	if err := Once(d, seen); err != nil {
-		return err
-	}
-	value, err := OneArg(d)
-	if err != nil {
-		return err
-	}
-	if value == "" {
-		return d.Errf("%s is empty: write a value, or leave the option out", option)
-	}
-	if into != nil {
-		*into = value
-		return nil
-	}
-	duration, err := caddy.ParseDuration(value)
-	if err != nil || duration == 0 {
-		return d.Errf("duration %q: write 15m to 12h, with the unit", value)
-	}
-	a.Duration = caddy.Duration(duration)
-	return nil
-}
-
-func (a *AssumeRole) unmarshalTag(d *caddyfile.Dispenser) error {
-	tag, err := Args(d, 2, 2)
-	if err != nil {
-		return err
-	}
-	if _, ok := a.Tags[tag[0]]; ok {
-		return d.Errf("tag %s is given twice: keep one", tag[0])
-	}
-	if a.Tags == nil {
-		a.Tags = make(map[string]string)
-	}
-	a.Tags[tag[0]] = tag[1]
-	return nil
-}
-
-// Provision resolves the placeholders that need no request.
-func (a *AssumeRole) Provision(caddy.Context) error {
+// Provision resolves the placeholders that need no request, and reads the policy's file.
+func (a *AssumeRole) Provision(ctx caddy.Context) error {
 	var err error
 	if a.values, err = a.roleValues(newTemplate); err != nil {
 		return err
+	}
+	if a.values.policy, err = a.loadPolicy(); err != nil {
+		return err
+	}
+	if a.values.mfa, err = a.loadMFA(); err != nil {
+		return err
+	}
+	if a.MFASecret != "" && !HasPlaceholder(a.MFASecret) {
+		warnOfLiteral(ctx, "mfa_secret")
 	}
 	if a.values.sessionName.isEmpty() {
 		host, err := os.Hostname()
@@ -177,38 +146,10 @@ func (a *AssumeRole) Provision(caddy.Context) error {
 
 // Validate refuses what AWS would refuse.
 func (a *AssumeRole) Validate() error {
-	return a.check(a.values)
-}
-
-// checkWritten is Validate for a Caddyfile that is being read: all placeholders are still open, and
-// options may follow.
-func (a *AssumeRole) checkWritten() error {
-	v, err := a.roleValues(func(value string) (template, error) { return template{parse(value)}, nil })
-	if err != nil {
+	if err := a.check(a.values); err != nil {
 		return err
 	}
-	return a.check(v)
-}
-
-// check checks everything that is known without a request.
-func (a *AssumeRole) check(values roleValues) error {
-	for _, f := range a.IdentityFields() {
-		if err := CheckIdentityPlaceholders(f.Name, f.Value); err != nil {
-			return err
-		}
-	}
-	if err := values.check(); err != nil {
-		return err
-	}
-	if a.Duration != 0 {
-		if err := sts.CheckDuration(time.Duration(a.Duration)); err != nil {
-			return inField("duration", err)
-		}
-	}
-	if HasPlaceholder(a.From) {
-		return inField("from", fmt.Errorf("%q holds a placeholder: write a name", a.From))
-	}
-	return nil
+	return a.checkComplete(a.values)
 }
 
 // FromName implements credentials.Chained.
@@ -226,12 +167,20 @@ func (a *AssumeRole) SetResolver(r credentials.Resolver) error {
 		return inField("from", err)
 	}
 	if _, ok := from.(credentials.Chained); ok {
-		if err := sts.CheckChainedDuration(time.Duration(a.Duration)); err != nil {
-			return inField("duration", err)
+		if err := a.checkChained(); err != nil {
+			return err
 		}
 	}
 	a.from = from
 	return nil
+}
+
+// checkChained refuses what the credentials of a role can't do.
+func (a *AssumeRole) checkChained() error {
+	if a.MFASerial != "" {
+		return inField("mfa_serial", fmt.Errorf("only an IAM user has an MFA device, and %s is a role: write it where the user's credentials assume the first role", a.FromName()))
+	}
+	return inField("duration", sts.CheckChainedDuration(time.Duration(a.Duration)))
 }
 
 // PerRequest implements credentials.Source.
@@ -251,6 +200,7 @@ func (a *AssumeRole) Identity(expand credentials.Expander) (credentials.Identity
 	if in.Duration = time.Duration(a.Duration); in.Duration == 0 {
 		in.Duration = defaultDuration
 	}
+	in.FIPS = a.FIPS
 	if err := in.Check(); err != nil {
 		return credentials.Identity{}, err
 	}
@@ -259,6 +209,9 @@ func (a *AssumeRole) Identity(expand credentials.Expander) (credentials.Identity
 		return credentials.Identity{}, inField("from", err)
 	}
 	if from.RoleARN != "" {
+		if err := a.checkChained(); err != nil {
+			return credentials.Identity{}, err
+		}
 		if err := sts.CheckPartitions(in.RoleARN, from.RoleARN); err != nil {
 			return credentials.Identity{}, inField("role_arn", err)
 		}
@@ -290,13 +243,15 @@ func (a *AssumeRole) broker(expand credentials.Expander) (*credentials.Identity,
 	return &from, nil
 }
 
-// IdentityFields implements credentials.Fields.
+// IdentityFields implements credentials.Fields. The policy is not among them: its braces are mostly
+// JSON's.
 func (a *AssumeRole) IdentityFields() []credentials.Field {
-	fields := make([]credentials.Field, 0, 3+len(a.Tags))
+	fields := make([]credentials.Field, 0, 4+len(a.Tags))
 	fields = append(fields,
 		credentials.Field{Name: "role_arn", Value: a.RoleARN},
 		credentials.Field{Name: "external_id", Value: a.ExternalID},
 		credentials.Field{Name: "session_name", Value: a.SessionName},
+		credentials.Field{Name: "source_identity", Value: a.SourceIdentity},
 	)
 	for _, k := range slices.Sorted(maps.Keys(a.Tags)) {
 		fields = append(fields, credentials.Field{Name: "tags." + k, Value: a.Tags[k]})
@@ -304,8 +259,8 @@ func (a *AssumeRole) IdentityFields() []credentials.Field {
 	return fields
 }
 
-// MarshalLogObject leaves out what is nobody's business in Caddy's logs: the External ID and the
-// values of tags.
+// MarshalLogObject leaves out what is nobody's business in Caddy's logs: the External ID, the values
+// of tags, and where codes come from.
 func (a *AssumeRole) MarshalLogObject(enc zapcore.ObjectEncoder) error {
 	enc.AddString("role_arn", a.RoleARN)
 	enc.AddString("from", a.FromName())

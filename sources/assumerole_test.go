@@ -40,7 +40,23 @@ func TestBadAssumeRole(t *testing.T) {
 		`"tags":{"a":"{uuid}"}`:                                              "tags.a: {uuid} is a short form",
 		`"tags":{"":"b"}`:                                                    "tags: a tag has no key",
 		`"from":"{http.request.host}"`:                                       "from: ",
-		`"policy":"{}"`:                                                      `unknown field "policy"`,
+		`"policy":"{}"`:                                                      "policy: it has no Statement",
+		`"policy":"{env.TEST_UNSET}"`:                                        "policy: {env.TEST_UNSET} is empty",
+		`"policy":"{env.TEST_ROLE}"`:                                         "policy: it is not JSON",
+		`"policy_file":"/nonexistent/x"`:                                     "policy_file: open /nonexistent/x: no such file",
+		`"policy_file":"/dev/null"`:                                          "policy_file: /dev/null is empty",
+		`"policy_arns":["x"]`:                                                "policy_arns: ",
+		`"transitive_tags":["a"]`:                                            `transitive_tags: there is no tag "a"`,
+		`"source_identity":"{env.TEST_ID}"`:                                  `source_identity: source identity "a#b"`,
+		`"mfa_serial":"{env.TEST_ID}","mfa_secret":"GEZDGNBVGY3TQOJQ"`:       `mfa_serial: "a#b" is not`,
+		`"mfa_serial":"GAHT12345678","mfa_secret":"123456"`:                  "mfa_secret: it is not the secret of a virtual MFA device: write the base32 text",
+		`"mfa_serial":"GAHT12345678","mfa_secret":"{env.TEST_UNSET}"`:        "mfa_secret: {env.TEST_UNSET} is empty",
+		`"mfa_serial":"GAHT12345678","mfa_command":["x","{env.TEST_UNSET}"]`: "mfa_command[1]: {env.TEST_UNSET} is empty",
+		`"mfa_serial":"GAHT12345678"`:                                        "mfa_serial: its codes have to come from somewhere",
+		`"sts_region":"{env.TEST_ROLE}"`:                                     `sts_region: "Proxy" is not the name`,
+		`"sts_endpoint":"{env.TEST_ROLE}"`:                                   `sts_endpoint: "Proxy" is no URL`,
+		`"sts_endpoint":"{http.request.host}"`:                               "sts_endpoint: {http.request.host} is filled by a request",
+		`"token_code":"123456"`:                                              `unknown field "token_code"`,
 	} {
 		config := `{"source":"assume_role",` + fields
 		if !strings.Contains(fields, "role_arn") && fields != "" {
@@ -58,11 +74,12 @@ func TestBrokersThatCannotBe(t *testing.T) {
 	china := mustResolve(t, `{"source":"assume_role","role_arn":"arn:aws-cn:iam::123456789012:role/Hub"}`, nil)
 	named := resolver{"hub": hub, "china": china}
 	for config, want := range map[string]string{
-		`{"source":"assume_role","role_arn":"` + role + `","from":"nobody"}`:              "from: there are no credentials named \"nobody\"",
-		`{"source":"assume_role","role_arn":"` + role + `","from":"hub","duration":"2h"}`: "duration: duration 2h0m0s: AWS limits a role that is assumed with another role's credentials to 1h",
-		`{"source":"assume_role","role_arn":"` + role + `","from":"china"}`:               "role_arn: " + role + " is in the partition aws and can't be assumed by arn:aws-cn:iam::123456789012:role/Hub in aws-cn",
-		`{"source":"assume_role","role_arn":"` + role + `","from":"hub","duration":"1h"}`: "",
-		`{"source":"assume_role","role_arn":"` + role + `","duration":"12h"}`:             "",
+		`{"source":"assume_role","role_arn":"` + role + `","from":"hub","mfa_serial":"GAHT12345678","mfa_command":["x"]}`: "mfa_serial: only an IAM user has an MFA device, and hub is a role",
+		`{"source":"assume_role","role_arn":"` + role + `","from":"nobody"}`:                                              "from: there are no credentials named \"nobody\"",
+		`{"source":"assume_role","role_arn":"` + role + `","from":"hub","duration":"2h"}`:                                 "duration: duration 2h0m0s: AWS limits a role that is assumed with another role's credentials to 1h",
+		`{"source":"assume_role","role_arn":"` + role + `","from":"china"}`:                                               "role_arn: " + role + " is in the partition aws and can't be assumed by arn:aws-cn:iam::123456789012:role/Hub in aws-cn",
+		`{"source":"assume_role","role_arn":"` + role + `","from":"hub","duration":"1h"}`:                                 "",
+		`{"source":"assume_role","role_arn":"` + role + `","duration":"12h"}`:                                             "",
 	} {
 		a := mustLoad(t, config).(*AssumeRole)
 		if _, err := a.Identity(nil); err == nil {
@@ -130,6 +147,22 @@ func TestEveryFieldChangesTheKey(t *testing.T) {
 		`"tags":{"aaaabbbb":""}`,
 		`"external_id":"aaaa","session_name":"bbbb"`,
 		`"external_id":"bbbb","session_name":"aaaa"`,
+		`"policy":"{\"Statement\":[]}"`,
+		`"policy":"{\"Statement\":{}}"`,
+		`"policy_arns":["arn:aws:iam::aws:policy/A"]`,
+		`"policy_arns":["arn:aws:iam::aws:policy/A","arn:aws:iam::aws:policy/B"]`,
+		`"tags":{"aaaa":"bbbb"},"transitive_tags":["aaaa"]`,
+		`"source_identity":"aaaa"`,
+		`"mfa_serial":"GAHT12345678","mfa_secret":"GEZDGNBVGY3TQOJQ"`,
+		`"mfa_serial":"GAHT12345679","mfa_secret":"GEZDGNBVGY3TQOJQ"`,
+		`"mfa_serial":"GAHT12345678","mfa_secret":"GEZDGNBVGY3TQOJR"`,
+		`"mfa_serial":"GAHT12345678","mfa_command":["a"]`,
+		`"mfa_serial":"GAHT12345678","mfa_command":["a","b"]`,
+		`"mfa_serial":"GAHT12345678","mfa_command":["ab"]`,
+		`"sts_region":"eu-west-1"`,
+		`"sts_endpoint":"https://sts.eu-west-1.amazonaws.com"`,
+		`"sts_endpoint":"https://sts.eu-west-1.amazonaws.com","sts_region":"eu-west-1"`,
+		`"fips":true`,
 	} {
 		config := `{"source":"assume_role"`
 		if !strings.Contains(fields, "role_arn") {
@@ -158,6 +191,8 @@ func TestEveryFieldChangesTheKey(t *testing.T) {
 	// What is only written otherwise is the same identity.
 	for _, fields := range []string{
 		`"external_id":"{env.TEST_A}"`, `"session_name":"{env.TEST_A}"`, `"duration":"1h"`, `"from":"default"`, `"tags":{}`,
+		"\"policy\":\" { \\\"Statement\\\" : [ ] } \"", `"policy_arns":[]`, `"fips":false`,
+		`"mfa_serial":"GAHT12345678","mfa_secret":" gezd gnbv gy3t qojq ======"`,
 	} {
 		config := `{"source":"assume_role","role_arn":"` + role + `",` + fields + `}`
 		if id := mustIdentity(t, mustResolve(t, config, nil), nil); keys[id.Key] == "" {
@@ -185,9 +220,6 @@ func TestNoSecretInKeyOrLabel(t *testing.T) {
 				t.Error("the key of static holds its secret or token as it is, or something else")
 			}
 		}
-	}
-	if name := sts.SessionName("caddy-" + hostname(t)); id.Key == credentials.NewKey("assume_role", id.From.Key, role, "topsecret", name, "1h0m0s", "") {
-		t.Error("the key of assume_role holds its External ID as it is")
 	}
 }
 

@@ -67,11 +67,22 @@ func isUnique(placeholder string) bool {
 
 // CheckIdentityPlaceholders says whether the placeholders in a field of an identity, named as in JSON,
 // make sense there. One that is unique to each request does not: each request would be an identity
-// of its own, with a call to STS of its own. Nor does an external_id that the client chooses, as it
-// proves nothing then; {http.request.tls.client.*} comes from a certificate. A short form that the
+// of its own, with a call to STS of its own. Nor does an external_id, a policy or a source_identity that
+// the client chooses, as it proves nothing then; {http.request.tls.client.*} comes from a certificate. A short form that the
 // Caddyfile adapter did not expand stands for nothing.
 func CheckIdentityPlaceholders(field, value string) error {
-	for _, p := range parse(value) {
+	return checkPlaceholders(field, parse(value))
+}
+
+// clientHasNoSay are the fields that protect only if the client does not choose them.
+var clientHasNoSay = map[string]string{
+	"external_id":     "an External ID protects only if it is not",
+	"policy":          "a session policy limits only if it is not",
+	"source_identity": "a source identity says who somebody is only if it is not",
+}
+
+func checkPlaceholders(field string, parts []part) error {
+	for _, p := range parts {
 		switch {
 		case !p.needsRequest():
 		case longForm(p.text) != p.text:
@@ -80,9 +91,9 @@ func CheckIdentityPlaceholders(field, value string) error {
 		case isUnique(p.placeholder):
 			return fmt.Errorf("%s: %s is different in every request, so each would be a call to AWS STS of its own: "+
 				"write a placeholder that few values are behind, such as {http.auth.user.id}, or a fixed value", field, p.text)
-		case field == "external_id" && isClientChosen(p.placeholder):
-			return fmt.Errorf("%s: %s is chosen by the client, and an External ID protects only if it is not: "+
-				"write a fixed value, {env.NAME}, {file./PATH}, or a placeholder that you set with map or vars", field, p.text)
+		case clientHasNoSay[field] != "" && isClientChosen(p.placeholder):
+			return fmt.Errorf("%s: %s is chosen by the client, and %s: "+
+				"write a fixed value, {env.NAME}, {file./PATH}, or a placeholder that you set with map or vars", field, p.text, clientHasNoSay[field])
 		}
 	}
 	return nil

@@ -126,8 +126,7 @@ func (s *Static) Provision(ctx caddy.Context) error {
 		},
 	}
 	if s.SecretAccessKey != "" && !HasPlaceholder(s.SecretAccessKey) {
-		ctx.Logger().Warn("secret_access_key stands literally in the configuration, " +
-			"which Caddy also saves and shows at its admin endpoint: write {env.NAME} or {file./PATH} instead")
+		warnOfLiteral(ctx, "secret_access_key")
 	}
 	return nil
 }

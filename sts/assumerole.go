@@ -166,7 +166,11 @@ func (c *Client) AssumeRole(ctx context.Context, from sigv4.Credentials, in Assu
 		}
 		call.SerialNumber, call.TokenCode = aws.String(in.MFA.Serial), aws.String(code)
 	}
-	out, err := client.AssumeRole(ctx, call, signedBy(from))
+	out, err := client.AssumeRole(ctx, call, signedBy(from), func(o *sts.Options) {
+		if in.MFA != nil {
+			o.Retryer = aws.NopRetryer{} // AWS takes a code once.
+		}
+	})
 	if err != nil {
 		return none, time.Time{}, NewError(err, from.SecretAccessKey, from.SessionToken, in.ExternalID, aws.ToString(call.TokenCode)).
 			knowing(in.known(from, region))

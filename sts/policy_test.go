@@ -84,6 +84,9 @@ func TestCheckPolicyARNs(t *testing.T) {
 			t.Errorf("%v: got %v, want %q", tc.arns, err, tc.want)
 		}
 	}
+	if err := CheckPolicyARNs([]string{own, "arn:aws:iam::210987654321:policy/Other"}, ""); err != nil {
+		t.Errorf("the role is not known: %v", err)
+	}
 	if err := CheckPolicyARNs([]string{own}, "Proxy"); err == nil {
 		t.Error("the account of no role was compared")
 	}
