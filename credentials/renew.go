@@ -44,7 +44,7 @@ func (c *Cache) Renew(ctx context.Context, id Identity, refused *Credentials) (*
 
 // RenewLater is Renew for those who need the newer credentials only next time: it waits for nothing.
 func (c *Cache) RenewLater(id Identity, refused *Credentials) {
-	_, _, _ = c.renew(&id, refused, true)
+	_, _, _ = c.renew(&id, refused, true) //nolint:dogsled // whoever waits next time hears of an error
 }
 
 // renew returns newer credentials if there are any, or else the call that fetches them, which the

@@ -1,11 +1,13 @@
 package sigv4
 
 import (
+	"cmp"
 	"crypto/hmac"
 	"crypto/sha256"
 	"hash"
-	"strings"
+	"slices"
 	"sync"
+	"sync/atomic"
 )
 
 const (
@@ -21,17 +23,23 @@ const (
 // keyScope is all that a signing key is derived from, besides the secret.
 type keyScope struct{ day, region, service string }
 
+// clone returns a scope that does not keep alive what the strings are cut from.
+func (s keyScope) clone() keyScope {
+	all := s.day + s.region + s.service
+	day, region := len(s.day), len(s.day)+len(s.region)
+	return keyScope{all[:day], all[day:region], all[region:]}
+}
+
 // signingKey holds a derived key as keyed HMAC states, which cost less to
 // reset than to make.
 type signingKey struct {
+	scope  keyScope
 	key    [sha256.Size]byte
 	states sync.Pool
-	// born orders keys of one day by age.
-	born uint64
 }
 
 func newSigningKey(secret string, scope keyScope) *signingKey {
-	k := &signingKey{key: deriveKey(secret, scope)}
+	k := &signingKey{scope: scope.clone(), key: deriveKey(secret, scope)}
 	k.states.New = func() any { return hmac.New(sha256.New, k.key[:]) }
 	return k
 }
@@ -63,51 +71,53 @@ func hmacSHA256(key []byte, message string) []byte {
 }
 
 // keyCache keeps the signing keys of one secret. It belongs to one Signer, so
-// that keys of two identities can't mix, whatever their access key IDs.
+// that keys of two identities can't mix, whatever their access key IDs. There
+// may be very many of them, with a key or two each, so it is a list.
 type keyCache struct {
-	mu    sync.RWMutex
-	keys  map[keyScope]*signingKey
-	count uint64
+	// keys are in the order in which they were derived. The list is never
+	// changed, only replaced, so that readers need no lock.
+	keys atomic.Pointer[[]*signingKey]
+	mu   sync.Mutex // of those who replace it
+}
+
+// all returns the keys.
+func (c *keyCache) all() []*signingKey {
+	if p := c.keys.Load(); p != nil {
+		return *p
+	}
+	return nil
+}
+
+// find returns the key for a scope, or nil.
+func (c *keyCache) find(scope keyScope) *signingKey {
+	for _, k := range c.all() {
+		if k.scope == scope {
+			return k
+		}
+	}
+	return nil
 }
 
 // get returns the key for a scope, derived on first use.
 func (c *keyCache) get(secret string, scope keyScope) *signingKey {
-	c.mu.RLock()
-	k := c.keys[scope]
-	c.mu.RUnlock()
-	if k != nil {
+	if k := c.find(scope); k != nil {
 		return k
 	}
 	// Derived outside the lock: two that race derive the same key.
-	k = newSigningKey(secret, scope)
+	k := newSigningKey(secret, scope)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if first := c.keys[scope]; first != nil {
+	if first := c.find(scope); first != nil {
 		return first
 	}
-	if c.keys == nil {
-		c.keys = make(map[keyScope]*signingKey)
+	old := c.all()
+	keys := append(make([]*signingKey, 0, len(old)+1), old...)
+	if len(keys) >= maxKeys {
+		// Of the oldest day, of several the one derived first.
+		oldest := slices.MinFunc(keys, func(a, b *signingKey) int { return cmp.Compare(a.scope.day, b.scope.day) })
+		keys = slices.DeleteFunc(keys, func(k *signingKey) bool { return k == oldest })
 	}
-	if len(c.keys) >= maxKeys {
-		c.evict()
-	}
-	c.count++
-	k.born = c.count
-	// The cache must not keep alive what the strings are cut from.
-	c.keys[keyScope{strings.Clone(scope.day), strings.Clone(scope.region), strings.Clone(scope.service)}] = k
+	keys = append(keys, k)
+	c.keys.Store(&keys)
 	return k
-}
-
-// evict drops the key of the oldest day, of several the one derived first.
-func (c *keyCache) evict() {
-	var (
-		oldest keyScope
-		born   uint64
-	)
-	for scope, k := range c.keys {
-		if born == 0 || scope.day < oldest.day || scope.day == oldest.day && k.born < born {
-			oldest, born = scope, k.born
-		}
-	}
-	delete(c.keys, oldest)
 }

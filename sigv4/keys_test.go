@@ -77,7 +77,7 @@ func TestKeyCacheIsBounded(t *testing.T) {
 		if err := signer.Sign(in); err != nil {
 			t.Fatal(err)
 		}
-		if n := len(signer.keys.keys); n > maxKeys {
+		if n := len(signer.keys.all()); n > maxKeys {
 			t.Fatalf("%d keys are kept, more than %d", n, maxKeys)
 		}
 	}
@@ -90,9 +90,9 @@ func TestKeyCacheIsBounded(t *testing.T) {
 	today := exampleTime.AddDate(0, 0, 3*maxKeys-1).Format(time.DateOnly)
 	sign(3*maxKeys-1, "us-east-1")
 	oldest := exampleTime.AddDate(0, 0, 3*maxKeys-1-maxKeys/3-1).Format("20060102")
-	for scope := range signer.keys.keys {
-		if scope.day < oldest {
-			t.Errorf("the key of %s is still there on %s", scope.day, today)
+	for _, k := range signer.keys.all() {
+		if k.scope.day < oldest {
+			t.Errorf("the key of %s is still there on %s", k.scope.day, today)
 		}
 	}
 	// Many regions on one day: the first ones go.
@@ -101,15 +101,15 @@ func TestKeyCacheIsBounded(t *testing.T) {
 	}
 	for i := range 2 * maxKeys {
 		scope := keyScope{exampleTime.AddDate(0, 0, 3*maxKeys).Format("20060102"), fmt.Sprintf("region-%d", i), "execute-api"}
-		if _, ok := signer.keys.keys[scope]; ok != (i >= maxKeys) {
-			t.Errorf("the key of %s is there: %v", scope.region, ok)
+		if got := signer.keys.find(scope) != nil; got != (i >= maxKeys) {
+			t.Errorf("the key of %s is there: %v", scope.region, got)
 		}
 	}
 	// A straggler from the day before goes first, although it came last.
 	sign(3*maxKeys-1, "straggler")
 	sign(3*maxKeys, "newest")
-	for scope := range signer.keys.keys {
-		if scope.region == "straggler" {
+	for _, k := range signer.keys.all() {
+		if k.scope.region == "straggler" {
 			t.Error("the key of the day before is still there")
 		}
 	}
@@ -128,7 +128,7 @@ func TestVerifyingKeepsNoKeys(t *testing.T) {
 	if _, err := v.Verify(verifyInput(in)); err != nil {
 		t.Fatal(err)
 	}
-	if len(signer.keys.keys) != 0 {
-		t.Errorf("%d keys are kept", len(signer.keys.keys))
+	if len(signer.keys.all()) != 0 {
+		t.Errorf("%d keys are kept", len(signer.keys.all()))
 	}
 }
