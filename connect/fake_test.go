@@ -42,6 +42,14 @@ func (c *fakeClock) pass(d time.Duration) {
 // testRing returns a ring of made-up keys; the first byte of each is given.
 func testRing(t testing.TB, keys ...byte) *seal.Ring {
 	t.Helper()
+	r, err := makeRing(keys...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+func makeRing(keys ...byte) (*seal.Ring, error) {
 	var ring []seal.Key
 	for _, from := range keys {
 		b := make([]byte, 32)
@@ -50,15 +58,11 @@ func testRing(t testing.TB, keys ...byte) *seal.Ring {
 		}
 		k, err := seal.ParseKey(base64.StdEncoding.EncodeToString(b))
 		if err != nil {
-			t.Fatal(err)
+			return nil, err
 		}
 		ring = append(ring, k)
 	}
-	r, err := seal.NewRing(ring[0], ring[1:]...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return r
+	return seal.NewRing(ring[0], ring[1:]...)
 }
 
 func openStore(t testing.TB, storage certmagic.Storage, clock *fakeClock) *Store {

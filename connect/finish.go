@@ -20,8 +20,9 @@ type Verified struct {
 }
 
 // FinishSession makes the session's connection, or renews it, and says which of the two. It can be
-// done once: of two that try, the second gets ErrUsed. After ErrUnavailable it can be tried again,
-// and never makes a second connection.
+// done once: of two that try, the second gets ErrUsed. After ErrUnavailable it can be tried again, and
+// never makes a second connection; ErrUsed then means that the first try went well after all, and
+// Session names the connection.
 //
 // What was verified must be what the session is for (else ErrInvalid): its External ID, and the
 // values that the vendor has fixed. The External ID is then bound to the account; if it already is to

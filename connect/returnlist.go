@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"regexp"
 	"strings"
 )
 
@@ -62,6 +63,8 @@ func (l ReturnList) Check(text string) error {
 	return fmt.Errorf("the return URL %q is not on the operator's list: use one that is, or have it added to return_urls", shorten(text))
 }
 
+var hostGrammar = regexp.MustCompile(`^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$`)
+
 // parseReturn accepts only URLs that all browsers and servers read alike.
 func parseReturn(text string) (e returnEntry, query bool, err error) {
 	bad := func(why string) (returnEntry, bool, error) { return returnEntry{}, false, errors.New(why) }
@@ -86,6 +89,8 @@ func parseReturn(text string) (e returnEntry, query bool, err error) {
 		return bad("it is not https")
 	case u.User != nil:
 		return bad("it names a user: leave that out")
+	case !hostGrammar.MatchString(host) && net.ParseIP(host) == nil:
+		return bad("its host is not a plain name or address: write each host in full")
 	case strings.HasSuffix(u.Host, ":"):
 		return bad("its port is empty")
 	case queryErr != nil:

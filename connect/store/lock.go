@@ -14,6 +14,10 @@ func (s *Store) lock(ctx context.Context, k Key) (release func(), err error) {
 	defer cancel()
 	name := k.lock(s.options.Prefix)
 	unlock, err := s.locks.lock(ctx, name)
+	if err == nil && ctx.Err() != nil { // Both came at once.
+		unlock()
+		err = ctx.Err()
+	}
 	if err != nil {
 		return nil, unavailable("locking", k, err)
 	}
