@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -13,7 +14,8 @@ import (
 	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 )
 
-// benchmarkHeader is a request's six headers, three of them signed.
+// benchmarkHeader is a request's six headers. By default three of them are
+// signed, with benchmarkRules all but User-Agent.
 func benchmarkHeader() http.Header {
 	return http.Header{
 		"Accept":       {"application/json"},
@@ -25,53 +27,142 @@ func benchmarkHeader() http.Header {
 	}
 }
 
+// benchmarkRules has signed what the AWS SDK's signer signs, which is every
+// header but a few.
+func benchmarkRules(tb testing.TB) *HeaderRules {
+	tb.Helper()
+	rules, err := NewHeaderRules("Accept", "X-Request-Id")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return rules
+}
+
 // BenchmarkSign compares a GET with six headers and a session token of 700
 // bytes, from the client's URL to the header values, with the AWS SDK's
 // signer. URL and time change with each request, so that nothing but the
-// signing key can be remembered.
+// signing key can be remembered. Both sign the same headers, and the very same
+// request: at first it is checked that their signatures are equal.
 func BenchmarkSign(b *testing.B) {
-	creds := Credentials{AccessKeyID: "AKIDEXAMPLE", SecretAccessKey: "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY", SessionToken: strings.Repeat("IQoJb3JpZ2", 70)}
-	start := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
-	const urls = 1024
-	paths, queries := make([]string, urls), make([]string, urls)
-	for i := range urls {
-		paths[i] = "/index-" + strconv.Itoa(i) + "/_doc/some%20document"
-		queries[i] = "size=" + strconv.Itoa(i) + "&from=0&sort=a%2Fb"
+	requests := newBenchmarkRequests(b)
+	for i := range requests.paths {
+		if i%64 == 0 {
+			requests.check(b, i)
+		}
 	}
-
 	b.Run("ours", func(b *testing.B) {
-		signer := NewSigner(creds)
 		header := benchmarkHeader()
 		b.ReportAllocs()
 		for i := 0; b.Loop(); i++ {
-			target, err := Canonicalize(paths[i%urls], queries[i%urls], PathDouble)
-			if err != nil {
-				b.Fatal(err)
-			}
-			err = signer.Sign(Input{
-				Method: http.MethodGet, Host: "search-x.us-east-1.es.amazonaws.com", Target: target, Header: header,
-				PayloadHash: EmptyPayloadHash, Service: "es", Region: "us-east-1", Time: start.Add(time.Duration(i%86000) * time.Second),
-			})
-			if err != nil {
-				b.Fatal(err)
-			}
+			requests.signOurs(b, i, header)
 		}
 	})
 	b.Run("sdk", func(b *testing.B) {
-		signer := v4.NewSigner()
-		awsCreds := aws.Credentials{AccessKeyID: creds.AccessKeyID, SecretAccessKey: creds.SecretAccessKey, SessionToken: creds.SessionToken}
 		header := benchmarkHeader()
 		b.ReportAllocs()
 		for i := 0; b.Loop(); i++ {
-			// The URL is given parsed: parsing is not signing.
-			r := &http.Request{Method: http.MethodGet, Host: "search-x.us-east-1.es.amazonaws.com", Header: header}
-			r.URL = &url.URL{Scheme: "https", Host: r.Host, Path: "/index-" + strconv.Itoa(i%urls) + "/_doc/some document", RawPath: paths[i%urls], RawQuery: queries[i%urls]}
-			err := signer.SignHTTP(context.Background(), awsCreds, r, EmptyPayloadHash, "es", "us-east-1", start.Add(time.Duration(i%86000)*time.Second))
-			if err != nil {
-				b.Fatal(err)
-			}
+			requests.signSDKs(b, i, header)
 		}
 	})
+}
+
+// TestBenchmarkSignsTheSame is the check that BenchmarkSign begins with, for
+// those who run no benchmarks.
+func TestBenchmarkSignsTheSame(t *testing.T) {
+	newBenchmarkRequests(t).check(t, 1)
+}
+
+// benchmarkRequests are the requests of BenchmarkSign and their signers.
+type benchmarkRequests struct {
+	ours           *Signer
+	rules          *HeaderRules
+	sdk            *v4.Signer
+	sdkCredentials aws.Credentials
+	start          time.Time
+	paths, decoded []string
+	queries        []string
+}
+
+func newBenchmarkRequests(tb testing.TB) *benchmarkRequests {
+	creds := Credentials{AccessKeyID: "AKIDEXAMPLE", SecretAccessKey: "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY", SessionToken: strings.Repeat("IQoJb3JpZ2", 70)}
+	r := &benchmarkRequests{
+		ours:           NewSigner(creds),
+		rules:          benchmarkRules(tb),
+		sdk:            v4.NewSigner(),
+		sdkCredentials: aws.Credentials{AccessKeyID: creds.AccessKeyID, SecretAccessKey: creds.SecretAccessKey, SessionToken: creds.SessionToken},
+		start:          time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC),
+	}
+	for i := range 1024 {
+		n := strconv.Itoa(i)
+		r.paths = append(r.paths, "/index-"+n+"/_doc/some%20document")
+		r.decoded = append(r.decoded, "/index-"+n+"/_doc/some document")
+		r.queries = append(r.queries, "size="+n+"&from=0&sort=a%2Fb")
+	}
+	return r
+}
+
+const (
+	benchmarkHost    = "search-x.us-east-1.es.amazonaws.com"
+	benchmarkService = "es"
+	benchmarkRegion  = "us-east-1"
+)
+
+func (r *benchmarkRequests) time(i int) time.Time {
+	return r.start.Add(time.Duration(i%86000) * time.Second)
+}
+
+func (r *benchmarkRequests) signOurs(tb testing.TB, i int, header http.Header) {
+	at := i % len(r.paths)
+	target, err := Canonicalize(r.paths[at], r.queries[at], PathDouble)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	err = r.ours.Sign(Input{
+		Method: http.MethodGet, Host: benchmarkHost, Target: target, Header: header, Rules: r.rules,
+		PayloadHash: EmptyPayloadHash, Service: benchmarkService, Region: benchmarkRegion, Time: r.time(i),
+	})
+	if err != nil {
+		tb.Fatal(err)
+	}
+}
+
+func (r *benchmarkRequests) signSDKs(tb testing.TB, i int, header http.Header) {
+	at := i % len(r.paths)
+	// The URL is given parsed: parsing is not signing.
+	request := &http.Request{
+		Method: http.MethodGet, Host: benchmarkHost, Header: header,
+		URL: &url.URL{Scheme: "https", Host: benchmarkHost, Path: r.decoded[at], RawPath: r.paths[at], RawQuery: r.queries[at]},
+	}
+	err := r.sdk.SignHTTP(context.Background(), r.sdkCredentials, request, EmptyPayloadHash, benchmarkService, benchmarkRegion, r.time(i))
+	if err != nil {
+		tb.Fatal(err)
+	}
+}
+
+// check has both sign the i-th request, and compares the headers that they
+// signed and what came out.
+func (r *benchmarkRequests) check(tb testing.TB, i int) {
+	tb.Helper()
+	ours, sdks := benchmarkHeader(), benchmarkHeader()
+	r.signOurs(tb, i, ours)
+	r.signSDKs(tb, i, sdks)
+	a, err := ParseAuthorization(ours.Get(headerAuthorization))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	b, err := ParseAuthorization(sdks.Get(headerAuthorization))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	if !slices.Equal(a.SignedHeaders, b.SignedHeaders) {
+		tb.Fatalf("we sign %v and the SDK %v: the comparison would not be fair", a.SignedHeaders, b.SignedHeaders)
+	}
+	if want := len(benchmarkHeader()) + 2; len(a.SignedHeaders) != want {
+		tb.Fatalf("%d headers are signed, want %d: %v", len(a.SignedHeaders), want, a.SignedHeaders)
+	}
+	if a.Signature != b.Signature {
+		tb.Fatalf("request %d: we sign %s, the SDK %s", i, a.Signature, b.Signature)
+	}
 }
 
 // TestSignAllocates bounds what a signature costs the garbage collector. The
@@ -79,7 +170,7 @@ func BenchmarkSign(b *testing.B) {
 // pools forget.
 func TestSignAllocates(t *testing.T) {
 	signer := NewSigner(exampleCredentials)
-	header := benchmarkHeader()
+	header, rules := benchmarkHeader(), benchmarkRules(t)
 	n := 0
 	allocations := testing.AllocsPerRun(1000, func() {
 		n++
@@ -88,7 +179,7 @@ func TestSignAllocates(t *testing.T) {
 			t.Fatal(err)
 		}
 		err = signer.Sign(Input{
-			Method: http.MethodGet, Host: "search-x.us-east-1.es.amazonaws.com", Target: target, Header: header,
+			Method: http.MethodGet, Host: "search-x.us-east-1.es.amazonaws.com", Target: target, Header: header, Rules: rules,
 			PayloadHash: EmptyPayloadHash, Service: "es", Region: "us-east-1", Time: exampleTime.Add(time.Duration(n) * time.Second),
 		})
 		if err != nil {
