@@ -34,6 +34,10 @@ var (
 	// what follows it, and no '+', which some servers read as a space.
 	legalPathBytes = newByteSet(alphanumeric + "-._~/!$&'()*,;=:@")
 
+	// wirePathBytes are these and the percent sign, in a path in which each
+	// begins an escape.
+	wirePathBytes = newByteSet(alphanumeric + "-._~/!$&'()*,;=:@%")
+
 	// tokenBytes make up methods and field names, RFC 9110 §5.6.2.
 	tokenBytes = newByteSet(alphanumeric + "!#$%&'*+-.^_`|~")
 
@@ -59,10 +63,39 @@ func (set *byteSet) all(s string) bool {
 
 // appendEscape appends s with every byte outside keep as %XX in upper case.
 func appendEscape(b []byte, s string, keep *byteSet) []byte {
+	start := 0 // of the bytes that stay
 	for i := range len(s) {
-		b = appendEscapeByte(b, s[i], keep)
+		if !keep[s[i]] {
+			b = append(b, s[start:i]...)
+			b = appendEscapeByte(b, s[i], keep)
+			start = i + 1
+		}
 	}
-	return b
+	return append(b, s[start:]...)
+}
+
+// appendDecoded decodes s, which holds no bad escape, and appends it with every
+// byte outside keep as %XX. A '+' stands for plus. Neither it nor the percent
+// sign is in keep.
+func appendDecoded(b []byte, s string, keep *byteSet, plus byte) []byte {
+	start := 0 // of the bytes that stay
+	for i := 0; i < len(s); i++ {
+		c := s[i]
+		if keep[c] {
+			continue
+		}
+		b = append(b, s[start:i]...)
+		switch c {
+		case '%':
+			c, _ = unhexAt(s, i)
+			i += 2
+		case '+':
+			c = plus
+		}
+		b = appendEscapeByte(b, c, keep)
+		start = i + 1
+	}
+	return append(b, s[start:]...)
 }
 
 func appendEscapeByte(b []byte, c byte, keep *byteSet) []byte {

@@ -57,15 +57,7 @@ func singleEncode(raw string) string {
 		return raw
 	}
 	var space [256]byte
-	b := space[:0]
-	for i := 0; i < len(raw); i++ {
-		c := raw[i]
-		if c == '%' {
-			c, _ = unhexAt(raw, i)
-			i += 2
-		}
-		b = appendEscapeByte(b, c, unreservedPathBytes)
-	}
+	b := appendDecoded(space[:0], raw, unreservedPathBytes, '+')
 	// Most paths with escapes are canonical already.
 	if string(b) == raw {
 		return raw
@@ -86,22 +78,15 @@ func encodeAgain(wire string) string {
 // leaves all others. Percent signs are kept with what follows them, unless the
 // text is decoded, in which they are data.
 func minimalEscape(s string, decoded bool) string {
-	if legalPathBytes.all(s) {
+	keep := legalPathBytes
+	if !decoded {
+		keep = wirePathBytes
+	}
+	if keep.all(s) {
 		return s
 	}
 	var space [256]byte
-	b := space[:0]
-	for i := range len(s) {
-		if s[i] == '%' && !decoded {
-			b = append(b, '%')
-			continue
-		}
-		b = appendEscapeByte(b, s[i], legalPathBytes)
-	}
-	if string(b) == s {
-		return s
-	}
-	return string(b)
+	return string(appendEscape(space[:0], s, keep))
 }
 
 // normalizePath removes "." and ".." segments and empty ones from a path that

@@ -118,10 +118,10 @@ func canonicalQuery(raw string, plus plusReading) (string, error) {
 		}
 		key, value, _ := strings.Cut(text, "=")
 		p := pair{start: len(b)}
-		b = appendQueryEncode(b, key, plus)
+		b = appendDecoded(b, key, unreservedBytes, byte(plus))
 		p.equals = len(b)
 		b = append(b, '=')
-		b = appendQueryEncode(b, value, plus)
+		b = appendDecoded(b, value, unreservedBytes, byte(plus))
 		p.end = len(b)
 		if n := len(pairs); n > 0 && sorted {
 			sorted = comparePairs(b, pairs[n-1], p) <= 0
@@ -144,22 +144,6 @@ func canonicalQuery(raw string, plus plusReading) (string, error) {
 		out = append(out, b[p.start:p.end]...)
 	}
 	return string(out), nil
-}
-
-// appendQueryEncode decodes s, which holds no bad escape, and encodes it.
-func appendQueryEncode(b []byte, s string, plus plusReading) []byte {
-	for i := 0; i < len(s); i++ {
-		c := s[i]
-		switch c {
-		case '%':
-			c, _ = unhexAt(s, i)
-			i += 2
-		case '+':
-			c = byte(plus)
-		}
-		b = appendEscapeByte(b, c, unreservedBytes)
-	}
-	return b
 }
 
 // comparePairs orders by key and then by value. Comparing "key=value" as a
