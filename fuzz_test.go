@@ -24,6 +24,8 @@ func FuzzCaddyfile(f *testing.F) {
 		"upstream a:1 {\nservice s3\n}\nupstream_only\ndial_timeout 3s\ntls",
 		"key A B\nkey C D\nbody_limit 1k",
 		"spool_dir /x\nspool_limit 1",
+		"api_key a {env.A} {env.B} {\nroles arn:aws:iam::*:role/a-*\nexternal_ids a:*\nprobe\n}\nduration 1h\nrequire_external_id off\nregion eu-west-1\nregions eu-west-1",
+		"basic_auth a b {env.A} {\nrole arn:aws:iam::123456789012:role/R\nexternal_id ab\n}\nallow_origins https://a.b\nplain_http any\ntag a {key}\nsession_name x-{key}",
 		"service {http.request.header.X}\nhost {env.A}:443",
 		"; x", "service s3 ; region x", "service \"a b\"", "host [::1]:443", "upstream *. {\n}", "body_limit -1", "{", "}", "\"", "import x",
 	} {
@@ -31,7 +33,7 @@ func FuzzCaddyfile(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, text string) {
 		for _, target := range []caddyfile.Unmarshaler{
-			new(Handler), &Transport{HTTPTransport: new(reverseproxy.HTTPTransport)}, new(SignatureAuth),
+			new(Handler), &Transport{HTTPTransport: new(reverseproxy.HTTPTransport)}, new(SignatureAuth), new(STSHelper),
 		} {
 			tokens, err := caddyfile.Tokenize([]byte("aws_sigv4 {\n"+text+"\n}"), "Fuzz")
 			if err != nil {

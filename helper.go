@@ -346,6 +346,7 @@ func (h *STSHelper) audit(r *http.Request, e stshelper.Entry) {
 		{"code", e.Code},
 		{"request_id", e.RequestID},
 		{"message", e.Message},
+		{"advice", e.Advice},
 		{"remote", r.RemoteAddr},
 	} {
 		if f.value != "" {

@@ -1,9 +1,11 @@
 package stshelper
 
 import (
+	"errors"
 	"time"
 
 	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/credentials"
+	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/sts"
 )
 
 // Outcome is how a call ended.
@@ -61,9 +63,11 @@ type Entry struct {
 	// Code and RequestID are AWS's, if it refused.
 	Code, RequestID string
 
-	// Message is what the caller was told, and Err the cause if there is more to say.
+	// Message is what the caller was told, and Err the cause if there is more to say. Advice is the
+	// likeliest reason for AWS's refusal, and what to do about it.
 	Message string
 	Err     error
+	Advice  string
 }
 
 // asks notes what a caller asks for, which is of the right form.
@@ -82,4 +86,9 @@ func (e *Entry) fail(f *failure) {
 	e.Outcome, e.Status = f.outcome, f.status
 	e.Code, e.RequestID = f.code, f.requestID
 	e.Message, e.Err = f.message, f.cause
+	if se, ok := errors.AsType[*sts.Error](f.cause); ok {
+		if likeliest := se.Explain().Likeliest(); likeliest.Why != "" {
+			e.Advice = likeliest.String()
+		}
+	}
 }

@@ -53,6 +53,9 @@ func TestWhatAWSRefuses(t *testing.T) {
 				t.Errorf("Retry-After is %q", got)
 			}
 			e := b.lastAudited()
+			if e.Advice == "" {
+				t.Error("no advice")
+			}
 			if e.Outcome != tc.outcome || e.Code != tc.code || e.RequestID == "" || e.Err == nil || e.RoleARN != acmeRole || e.Status != tc.want {
 				t.Errorf("audited %+v", e)
 			}
