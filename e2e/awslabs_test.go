@@ -125,7 +125,7 @@ func takesUploadsOverTLS(t *testing.T) {
 	b.write("20MiB", read20MiB(t))
 	for _, name := range []string{"aws-sdk-go-v2", "aws-sdk-js-v3", "boto3", "aws-cli"} {
 		t.Run(name, func(t *testing.T) {
-			c := b.startClient(t, clients[name])
+			c := b.startClient(t, name)
 			defer c.close()
 			s := &session{bed: b, client: c, t: t, bucket: "bucket"}
 			for _, op := range []string{"put", "stream"} {

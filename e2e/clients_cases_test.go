@@ -40,8 +40,14 @@ var cases = []struct {
 // canonical path are about.
 var (
 	slashKeys = []string{"/a//b", "//x", "x//y", "a/../b", "a/./b", "k/.", "k/l/.."}
-	ruleKeys  = keysOf(spellings[15:])
+	ruleKeys  = append(keysOf(spellings[15:]), literalKeys...)
 )
+
+// literalKeys are what the rules are about, as it stands: a percent sign or a question mark of a key's own.
+var literalKeys = []string{
+	"+", "%2B", " ", "%20", "(", "*", "'", "!", "~", "%7E", "%7e", "é", "%C3%A9", "%2F", "%2f", "%25", "%252F", "%00", ":@$&,;=", "[x]", "{}|^\"\\<>`",
+	"?", "?acl", "?a=1;b=2", "?a=b+c", "?a=b%2Bc", "?a==b", "?&&a", "?b=2&b=1", "?k=a/b&k=a-b", "?é=1",
+}
 
 // keysOf returns the keys that XML, all programming languages and a path of a file can name.
 func keysOf(all []spelling) []string {

@@ -13,6 +13,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/e2e/internal/absent"
 )
 
 // process is Caddy with the plugin in a process of its own, as its users have it: what it takes of the machine can be
@@ -106,7 +108,7 @@ func (p *process) kill() {
 func needProc(t *testing.T) {
 	t.Helper()
 	if runtime.GOOS != "linux" {
-		t.Skip("SKIPPED, NOT PASSED: there is no /proc, which tells what a process has in memory and open")
+		absent.Skip(t, "/proc", "Linux has it, and tells there what a process has in memory and open")
 	}
 }
 

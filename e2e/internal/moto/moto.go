@@ -21,6 +21,8 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
+
+	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/e2e/internal/absent"
 )
 
 // Server is a running moto_server. Its account is 123456789012.
@@ -38,7 +40,7 @@ func Start(t *testing.T) *Server {
 	t.Helper()
 	path, err := exec.LookPath("moto_server")
 	if err != nil {
-		t.Skip("SKIPPED, NOT PASSED: there is no moto_server (pip install 'moto[server]')")
+		absent.Skip(t, "moto_server", "pip install 'moto[server]'")
 	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
