@@ -229,8 +229,7 @@ func (p Parameter) mustAsk() bool {
 func (s Stack) link() (string, *LinkError) {
 	loc, err := ParseLocation(s.TemplateURL)
 	if err != nil {
-		var refusal *LinkError
-		if errors.As(err, &refusal) {
+		if refusal, ok := errors.AsType[*LinkError](err); ok {
 			return "", refusal
 		}
 		return "", refuse(BadURL, "%s", err.Error())
