@@ -91,6 +91,7 @@ type failureState struct {
 	Error    string    `json:"error"`
 	Since    time.Time `json:"since"`
 	Attempts int       `json:"attempts"`
+	explanation
 }
 
 func stateOf(name string, st credentials.Status) identityState {
@@ -105,7 +106,7 @@ func stateOf(name string, st credentials.Status) identityState {
 		Fetching:  st.Fetching,
 	}
 	if f := st.Failure; f != nil {
-		s.Failure = &failureState{Error: f.Err.Error(), Since: f.Since, Attempts: f.Attempts}
+		s.Failure = &failureState{Error: f.Err.Error(), Since: f.Since, Attempts: f.Attempts, explanation: explain(f)}
 	}
 	return s
 }

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2"
@@ -225,7 +226,7 @@ func unknownCredentials(name string, defined []string) error {
 // operator having said which are allowed.
 func (a *App) checkIdentity(src credentials.Source, hasAllowRoles bool) error {
 	if role := roleByRequest(src); role != "" && !hasAllowRoles {
-		return fieldError(roleField, fmt.Errorf("%q is filled from the request: say with allow_roles which roles it may name", role))
+		return fieldError(roleField, fmt.Errorf("%s is filled from the request: say with allow_roles which roles it may name", role))
 	}
 	for {
 		chained, ok := src.(credentials.Chained)
@@ -237,7 +238,7 @@ func (a *App) checkIdentity(src credentials.Source, hasAllowRoles bool) error {
 			return err
 		}
 		if role := roleByRequest(src); role != "" {
-			return fieldError("from", fmt.Errorf("the role %q is filled from the request, and other roles are assumed from it: allow_roles would not be asked; write a fixed role", role))
+			return fieldError("from", fmt.Errorf("the role %s is filled from the request, and other roles are assumed from it: allow_roles would not be asked; write a fixed role", role))
 		}
 	}
 }
@@ -245,13 +246,19 @@ func (a *App) checkIdentity(src credentials.Source, hasAllowRoles bool) error {
 const roleField = "role_arn"
 
 // roleByRequest returns the role that a source assumes, as it is configured, if
-// a request has a say in it.
+// a request has a say in it. A source that doesn't tell what a request has a say
+// in is taken to mean the role.
 func roleByRequest(src credentials.Source) string {
-	if fields, ok := src.(credentials.Fields); ok {
-		for _, f := range fields.IdentityFields() {
-			if f.Name == roleField && sources.NeedsRequest(f.Value) {
-				return f.Value
-			}
+	fields, ok := src.(credentials.Fields)
+	if !ok {
+		if src.PerRequest() {
+			return fmt.Sprintf("of %T", src)
+		}
+		return ""
+	}
+	for _, f := range fields.IdentityFields() {
+		if f.Name == roleField && sources.NeedsRequest(f.Value) {
+			return strconv.Quote(f.Value)
 		}
 	}
 	return ""
@@ -382,10 +389,12 @@ func (l cacheLog) Fetched(e credentials.Event) {
 }
 
 func (l cacheLog) Failed(e credentials.Event) {
-	l.logger.Error("fetching credentials",
+	fields := append([]zap.Field{
 		zap.String("identity", e.Label),
 		zap.Duration("duration", e.Duration),
-		zap.Error(e.Err))
+		zap.Error(e.Err),
+	}, explanationFields(e.Err)...)
+	l.logger.Error("fetching credentials", fields...)
 }
 
 var (

@@ -222,6 +222,8 @@ var noBody clientBody
 // upstream, which is not to blame.
 func (t *Transport) notSent(req *http.Request, err error) (*http.Response, error) {
 	countUnsigned(err)
+	repl, _ := req.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
+	tellErrorRoutes(repl, err)
 	if req.Body != nil {
 		if strings.EqualFold(req.Header.Get("Expect"), "100-continue") {
 			// A read of no bytes has the server tell the client to go on. It
@@ -239,7 +241,7 @@ func (t *Transport) notSent(req *http.Request, err error) (*http.Response, error
 		r = &refusal{he.StatusCode, err}
 	}
 	if c := t.logger.Check(zapcore.WarnLevel, "request not signed"); c != nil {
-		c.Write(zap.Int("status", r.status), zap.Error(r))
+		c.Write(append([]zap.Field{zap.Int("status", r.status), zap.Error(r)}, explanationFields(r)...)...)
 	}
 	return answer(req, r), nil
 }

@@ -24,6 +24,10 @@ type reportedState struct {
 		Error    string
 		Since    time.Time
 		Attempts int
+
+		Failing, Code, Cause, Remedy string
+		RequestID                    string   `json:"request_id"`
+		OtherCauses                  []string `json:"other_causes"`
 	}
 }
 
@@ -85,6 +89,10 @@ func TestAdminTellsTheStateOfCredentials(t *testing.T) {
 	if broken.Valid || broken.Failure == nil || broken.Failure.Attempts < 1 || !strings.Contains(broken.Failure.Error, "AccessDenied") ||
 		time.Since(broken.Failure.Since) > time.Minute {
 		t.Errorf("Broken is told as %+v, %+v", broken, broken.Failure)
+	}
+	if f := broken.Failure; f != nil && (f.Failing != broken.Identity || f.Code != "AccessDenied" || f.RequestID != "r" ||
+		!strings.Contains(f.Cause, "trust policy") || f.Remedy == "" || len(f.OtherCauses) < 3) {
+		t.Errorf("Broken is explained as %+v", f)
 	}
 	if left := time.Until(role.Expires); !role.Valid || left < 50*time.Minute || role.RoleARN != arn("Role") || role.Failure != nil ||
 		role.Identity != "assume_role "+arn("Role")+" (from broker)" || time.Since(role.Fetched) > time.Minute {

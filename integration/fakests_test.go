@@ -1,6 +1,7 @@
 package integration_test
 
 import (
+	"cmp"
 	"fmt"
 	"net/url"
 	"path"
@@ -31,6 +32,7 @@ type role struct {
 	keys *keyring      // of its sessions
 	ttl  time.Duration // of a session; default: an hour
 	code string        // of the error to answer, if any
+	says string        // the error's message, if not the usual one
 	hang bool          // instead of an answer
 }
 
@@ -127,9 +129,11 @@ func (f *fakeSTS) respond(r *wireverify.Request) wireverify.Response {
 		<-f.ended
 		return stsError(503, "ServiceUnavailable")
 	case does.code == "AccessDenied":
-		return stsError(403, does.code)
+		return stsError(403, does.code, does.says)
+	case does.code == "ValidationError":
+		return stsError(400, does.code, does.says)
 	case does.code != "":
-		return stsError(503, does.code)
+		return stsError(503, does.code, does.says)
 	}
 	key := wireverify.Key{Secret: "secret of " + call.issued, Token: "token/of+" + call.issued + "=="}
 	does.keys.add(call.issued, key)
@@ -142,10 +146,10 @@ func (f *fakeSTS) respond(r *wireverify.Request) wireverify.Response {
 		call.issued, key.Secret, key.Token, time.Now().Add(does.ttl).UTC().Format(time.RFC3339Nano))}
 }
 
-func stsError(status int, code string) wireverify.Response {
+func stsError(status int, code string, says ...string) wireverify.Response {
 	return wireverify.Response{Status: status, Body: fmt.Sprintf(
-		`<ErrorResponse><Error><Type>Sender</Type><Code>%s</Code><Message>said the fake STS</Message></Error>`+
-			`<RequestId>r</RequestId></ErrorResponse>`, code)}
+		`<ErrorResponse><Error><Type>Sender</Type><Code>%s</Code><Message>%s</Message></Error>`+
+			`<RequestId>r</RequestId></ErrorResponse>`, code, cmp.Or(strings.Join(says, ""), "said the fake STS"))}
 }
 
 // arn returns the ARN of a role.
