@@ -216,8 +216,10 @@ func TestTerraformReadsWhatIsWritten(t *testing.T) {
 		cmd.Dir, cmd.Stdin, cmd.Stderr = dir, strings.NewReader(stdin), &stderr
 		cmd.Env = append(os.Environ(), "TF_CLI_CONFIG_FILE="+os.DevNull, "CHECKPOINT_DISABLE=1", "TF_CLI_ARGS=")
 		out, err := cmd.Output()
-		if err != nil {
-			t.Skipf("SKIPPED: terraform %s does not run here: %v\n%s%s", strings.Join(args, " "), err, out, stderr.Bytes())
+		if err != nil && args[0] == "version" {
+			t.Skipf("SKIPPED: terraform does not run here: %v\n%s", err, stderr.Bytes())
+		} else if err != nil {
+			t.Fatalf("terraform %s: %v\n%s%s", strings.Join(args, " "), err, out, stderr.Bytes())
 		}
 		return string(out)
 	}
