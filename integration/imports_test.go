@@ -41,6 +41,7 @@ const (
 	smithy    = "github.com/aws/smithy-go"
 	caddy     = "github.com/caddyserver/caddy/v2"
 	certmagic = "github.com/caddyserver/certmagic"
+	yaml      = "go.yaml.in/yaml"
 	zap       = "go.uber.org/zap"
 )
 
@@ -65,7 +66,7 @@ var rules = map[string]rule{
 		},
 	},
 
-	"connect":   {rooms: []string{"credentials", "endpoint", "sigv4", "sts"}, modules: []string{certmagic}},
+	"connect":   {rooms: []string{"credentials", "endpoint", "sigv4", "sts"}, modules: []string{certmagic, yaml}},
 	"sources":   {rooms: []string{"credentials", "endpoint", "sigv4", "sts"}, modules: []string{awsSDK, smithy, caddy, zap}},
 	"stshelper": {rooms: []string{"credentials", "endpoint", "sigv4", "sts"}},
 
