@@ -49,6 +49,9 @@ type plan struct {
 
 	body clientBody
 
+	// shown is used if this is the request's first plan.
+	shown shown
+
 	// owner is the transport that goes by this plan: the first one that meets
 	// it. Another that meets it later, in `handle_response` say, has nothing to
 	// do with it.
@@ -122,14 +125,12 @@ func (p *plan) show(repl *caddy.Replacer) {
 	// A request may come by several handlers, in error routes too, where no
 	// context tells of those before; and of two who answer, the first counts.
 	found, _ := repl.Get(shownKey)
-	s, ok := found.(*shown)
-	if !ok {
-		s = new(shown)
+	if s, ok := found.(*shown); ok {
 		s.latest.Store(p)
-		repl.Map(s.answer)
 		return
 	}
-	s.latest.Store(p)
+	p.shown.latest.Store(p)
+	repl.Map(p.shown.answer)
 }
 
 func (s *shown) answer(key string) (any, bool) {

@@ -26,7 +26,8 @@ import (
 
 // options is what a run is told.
 type options struct {
-	caddy       []string // the command that runs Caddy; empty: build cmd/caddy
+	caddy       []string // the command that runs Caddy; empty: build ./bench/proxy
+	hasConstant bool     // whether that Caddy has the transport constant_headers
 	awslabs     string   // the path of aws-sigv4-proxy; "": not measured
 	connections int
 	rounds      int
@@ -76,7 +77,7 @@ func runCommand(ctx context.Context, args []string) error {
 	o := defaultOptions()
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	short := flags.Bool("short", false, "take ten seconds: it shows that all proxies answer, and measures nothing")
-	caddy := flags.String("caddy", "", "the `path` of a Caddy with this plugin (default: build cmd/caddy)")
+	caddy := flags.String("caddy", "", "the `path` of a Caddy with this plugin (default: build ./bench/proxy, which is cmd/caddy and a transport for comparison)")
 	flags.StringVar(&o.awslabs, "awslabs", "", "the `path` of an aws-sigv4-proxy to measure too")
 	flags.IntVar(&o.connections, "connections", o.connections, "keep-alive connections of the load generator")
 	flags.IntVar(&o.rounds, "rounds", o.rounds, "how often all proxies are started and measured")
@@ -119,7 +120,7 @@ func run(ctx context.Context, o options) (*report, error) {
 		if err != nil {
 			return nil, err
 		}
-		o.caddy = []string{path}
+		o.caddy, o.hasConstant = []string{path}, true
 	}
 	up, err := startUpstream(ctx)
 	if err != nil {
@@ -148,14 +149,13 @@ func run(ctx context.Context, o options) (*report, error) {
 	return r, nil
 }
 
-// buildCaddy builds Caddy with this plugin as its releases are built, without
-// cgo.
+// buildCaddy builds the benchmark's Caddy as releases are built, without cgo.
 func buildCaddy(ctx context.Context, dir string) (string, error) {
 	path := filepath.Join(dir, "caddy")
-	cmd := exec.CommandContext(ctx, "go", "build", "-o", path, "github.com/caddy-aws-sigv4/caddy-aws-sigv4/cmd/caddy") // #nosec G204 -- Only the directory varies.
+	cmd := exec.CommandContext(ctx, "go", "build", "-o", path, "github.com/caddy-aws-sigv4/caddy-aws-sigv4/bench/proxy") // #nosec G204 -- Only the directory varies.
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("building cmd/caddy (run this from the repository, or give -caddy): %w\n%s", err, out)
+		return "", fmt.Errorf("building ./bench/proxy (run this from the repository, or give -caddy): %w\n%s", err, out)
 	}
 	return path, nil
 }

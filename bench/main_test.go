@@ -10,6 +10,7 @@ import (
 	_ "github.com/caddyserver/caddy/v2/modules/standard"
 
 	_ "github.com/caddy-aws-sigv4/caddy-aws-sigv4"
+	_ "github.com/caddy-aws-sigv4/caddy-aws-sigv4/bench/constant"
 )
 
 // TestMain makes the test's own binary the upstream and Caddy as well, so that

@@ -20,7 +20,7 @@ func (b *bench) profileAll(ctx context.Context) error {
 	}
 	for i := range variants {
 		v := &variants[i]
-		if v.site == "" {
+		if v.site == "" || !v.present(&b.options) {
 			continue
 		}
 		path := filepath.Join(b.profiles, strings.ReplaceAll(v.name, " ", "-")+".pprof")

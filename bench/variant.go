@@ -27,6 +27,10 @@ type variant struct {
 	// In it, <upstream> stands for the upstream's HOST:PORT.
 	site  string
 	signs bool
+
+	// constant is what has headers like a signed request's, which are always
+	// the same. Only the benchmark's own Caddy can do so.
+	constant bool
 }
 
 // variants are the proxies in the order of the table. The first is what the
@@ -35,6 +39,17 @@ var variants = []variant{
 	{
 		name: "plain reverse_proxy",
 		site: `reverse_proxy <upstream>`,
+	},
+	{
+		name: "plain with constant headers",
+		site: `reverse_proxy <upstream> {
+		transport constant_headers {
+			Authorization "` + constantAuthorization + `"
+			X-Amz-Date 20260102T030405Z
+			X-Amz-Security-Token ` + sessionToken + `
+		}
+	}`,
+		constant: true,
 	},
 	{
 		name: "transport aws_sigv4",
@@ -69,8 +84,20 @@ var variants = []variant{
 	},
 }
 
+// constantAuthorization is as long as that of the signing proxies.
+var constantAuthorization = "AWS4-HMAC-SHA256 Credential=" + accessKeyID + "/20260102/" + signedRegion + "/" + signedService + "/aws4_request, " +
+	"SignedHeaders=content-type;host;x-amz-date;x-amz-meta-a;x-amz-security-token;x-amz-target, Signature=" + strings.Repeat("0", 64)
+
 // present tells whether there is a binary for the variant.
-func (v *variant) present(o *options) bool { return v.site != "" || o.awslabs != "" }
+func (v *variant) present(o *options) bool {
+	switch {
+	case v.site == "":
+		return o.awslabs != ""
+	case v.constant:
+		return o.hasConstant
+	}
+	return true
+}
 
 // caddyfile returns the whole Caddyfile of a Caddy variant. admin is where the
 // admin endpoint listens, or "off".
