@@ -252,7 +252,7 @@ func TestErrorsKnowTheirCall(t *testing.T) {
 	server.Answer(func(ststest.Call) ststest.Answer { return byTrust })
 	cleanEnvironment(t, server.URL)
 	in := input("Customer")
-	in.ExternalID, in.SourceIdentity, in.Policy, in.Tags, in.Region = rightID, "alice", denyAll, []Tag{{"a", "b"}}, "eu-west-1"
+	in.ExternalID, in.SourceIdentity, in.Policy, in.Tags, in.Region = rightID, "alice", aPolicy, []Tag{{"a", "b"}}, "eu-west-1"
 	_, _, err := NewClient(Config{}).AssumeRole(context.Background(), sigv4.Credentials{AccessKeyID: "ASIABROKER", SecretAccessKey: "broker-secret", SessionToken: "token"}, in)
 	e, ok := errors.AsType[*Error](err)
 	want := Known{RoleARN: customer, Temporary: true, ExternalID: true, Tags: true, SourceIdentity: true, Policy: true, Duration: time.Hour, Region: "eu-west-1"}

@@ -126,7 +126,7 @@ func TestProbe(t *testing.T) {
 			}
 			for _, c := range server.Calls() {
 				if c.Form.Get("RoleSessionName") != "external-id-check" || c.Form.Get("DurationSeconds") != "900" || c.Region != "eu-west-1" ||
-					c.Key.ID != brokerKey.ID || c.Form.Get("Policy") != denyAll || c.Form.Has("PolicyArns.member.1.arn") {
+					c.Key.ID != brokerKey.ID || c.Form.Get("PolicyArns.member.1.arn") != in.PolicyARNs[0] {
 					t.Errorf("called %v in %s by %s", c.Form, c.Region, c.Key.ID)
 				}
 			}
