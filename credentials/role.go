@@ -43,8 +43,23 @@ func roleKey(from string, in sts.AssumeRoleInput) string {
 		device = []string{in.MFA.Serial, in.MFA.Key}
 	}
 	return NewKey(
-		"assume_role", from, in.RoleARN, Sealed(in.ExternalID), in.SessionName, in.Duration.String(),
-		Sealed(in.Policy), NewKey(in.PolicyARNs...), NewKey(tags...), NewKey(in.TransitiveTagKeys...),
-		in.SourceIdentity, NewKey(device...), in.Region, in.Endpoint, strconv.FormatBool(in.FIPS),
+		"assume_role", from, in.RoleARN, sealedIfAny(in.ExternalID), in.SessionName, in.Duration.String(),
+		sealedIfAny(in.Policy), keyOfList(in.PolicyARNs), keyOfList(tags), keyOfList(in.TransitiveTagKeys),
+		in.SourceIdentity, keyOfList(device), in.Region, in.Endpoint, strconv.FormatBool(in.FIPS),
 	)
+}
+
+// sealedIfAny and keyOfList spare the hash of nothing: keys are made for every request.
+func sealedIfAny(secret string) string {
+	if secret == "" {
+		return ""
+	}
+	return Sealed(secret)
+}
+
+func keyOfList(list []string) string {
+	if len(list) == 0 {
+		return ""
+	}
+	return NewKey(list...)
 }
