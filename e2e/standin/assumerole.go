@@ -1,16 +1,13 @@
 package standin
 
 import (
+	"cmp"
 	"fmt"
-	"maps"
 	"net/http"
 	"net/url"
-	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
-	"unicode/utf8"
 )
 
 // assumeRoleInput are the parameters of AssumeRole.
@@ -20,12 +17,18 @@ type assumeRoleInput struct {
 	duration                                  time.Duration
 	tags                                      map[string]string
 	transitive                                []string
+	policy                                    string
+	policyARNs                                []string
+	serial, code                              string // of an MFA device
 }
 
 // assumeRole begins a session if the role's trust policy, the caller's own policy and the limits let it.
 func (s *stsServer) assumeRole(who *principal, form url.Values, encrypted bool) (*session, *refusal) {
 	in, refused := parseAssumeRole(form)
 	if refused != nil {
+		return nil, refused
+	}
+	if refused := s.directory.checkMFA(who, in, time.Now()); refused != nil {
 		return nil, refused
 	}
 	r, ok := s.directory.role(in.roleARN)
@@ -42,11 +45,16 @@ func (s *stsServer) assumeRole(who *principal, form url.Values, encrypted bool) 
 	case who.isSession() && in.duration > time.Hour:
 		return nil, invalid("The requested DurationSeconds exceeds the 1 hour session limit for roles assumed by role chaining.")
 	}
+	limits, refused := in.limits(s.directory)
+	if refused != nil {
+		return nil, refused
+	}
 
 	x := session{Session: Session{
 		RoleARN: in.roleARN, ARN: sessionARN(in.roleARN, in.name), Name: in.name, Issued: time.Now(),
 		Tags: in.tags, SourceIdentity: in.sourceIdentity, By: who.arn,
-	}, transitive: in.transitive, noS3: r.NoS3}
+		Policy: in.policy, PolicyARNs: in.policyARNs, MFA: in.code != "",
+	}, transitive: in.transitive, limits: limits, noS3: r.NoS3}
 	for _, key := range who.transitive {
 		if _, ok := find(x.Tags, key); ok {
 			return nil, refuse(http.StatusBadRequest, "InvalidParameterValue", "One or more tag keys were inherited and can't be set again: %s", key)
@@ -65,14 +73,20 @@ func (s *stsServer) assumeRole(who *principal, form url.Values, encrypted bool) 
 	return s.directory.issue(x), nil
 }
 
-// authorize asks the caller's own policy and the role's trust policy, for each action that the call consists of.
+// authorize asks the caller's own policies and the role's trust policy, for each action that the call consists of. What
+// is inherited from a session needs the same permissions as what is sent.
+// See https://docs.aws.amazon.com/IAM/latest/UserGuide/id_session-tags.html#id_session-tags_role-chaining and
+// https://docs.aws.amazon.com/IAM/latest/UserGuide/id_credentials_temp_control-access_monitor.html.
 func (in *assumeRoleInput) authorize(who *principal, r *role, encrypted bool) *refusal {
 	actions := []string{"sts:AssumeRole"}
-	if len(in.tags) > 0 {
+	if len(in.tags) > 0 || len(who.transitive) > 0 {
 		actions = append(actions, "sts:TagSession")
 	}
-	if in.sourceIdentity != "" {
+	if in.sourceIdentity != "" || who.sourceIdentity != "" {
 		actions = append(actions, "sts:SetSourceIdentity")
+	}
+	if in.sourceIdentity != "" && who.sourceIdentity != "" && in.sourceIdentity != who.sourceIdentity {
+		return denied(who, "sts:SetSourceIdentity", in.roleARN)
 	}
 	ctx := in.context(who, encrypted)
 	for _, action := range actions {
@@ -85,6 +99,11 @@ func (in *assumeRoleInput) authorize(who *principal, r *role, encrypted bool) *r
 			f := denied(who, action, in.roleARN)
 			f.message += " because no identity-based policy allows the " + action + " action"
 			return f
+		}
+		if who.limits != nil {
+			if d := decide(who.limits, action, in.roleARN, who.context()); d != allow {
+				return deniedBySession(who, action, in.roleARN, d)
+			}
 		}
 		if !r.trust.allows(who, action, ctx) {
 			return denied(who, action, in.roleARN)
@@ -105,8 +124,12 @@ func (in *assumeRoleInput) context(who *principal, encrypted bool) policyContext
 	if in.externalID != "" {
 		ctx["sts:externalid"] = []string{in.externalID}
 	}
-	if in.sourceIdentity != "" {
-		ctx["sts:sourceidentity"] = []string{in.sourceIdentity}
+	if in.code != "" {
+		// It was checked before. Without a code, the key is missing.
+		ctx["aws:multifactorauthpresent"] = []string{"true"}
+	}
+	if identity := cmp.Or(in.sourceIdentity, who.sourceIdentity); identity != "" {
+		ctx["sts:sourceidentity"] = []string{identity}
 	}
 	if len(in.transitive) > 0 {
 		ctx["sts:transitivetagkeys"] = in.transitive

@@ -108,7 +108,8 @@ func TestAssumeRole(t *testing.T) {
 		{"with a quote in a tag", broker, sts.AssumeRoleInput{RoleArn: aws.String(tagged), Tags: tag("k", `"`)}, "400 ValidationError", "'tags.1.member.value'"},
 		{"with a transitive tag that is none", broker, sts.AssumeRoleInput{RoleArn: aws.String(tagged), Tags: tag("k", "v"), TransitiveTagKeys: []string{"l"}}, "400 InvalidParameterValue", "transitive"},
 		{"with a source identity, not permitted", broker, sts.AssumeRoleInput{RoleArn: aws.String(open), SourceIdentity: aws.String("alice")}, denied, notAuthorized(broker, "SetSourceIdentity", open)},
-		{"with a session policy", broker, sts.AssumeRoleInput{RoleArn: aws.String(open), Policy: aws.String("{}")}, "501 NotImplemented", "Policy"},
+		{"with a source identity of one letter", broker, sts.AssumeRoleInput{RoleArn: aws.String(open), SourceIdentity: aws.String("a")}, "400 ValidationError", "'sourceIdentity'"},
+		{"with a context assertion", broker, sts.AssumeRoleInput{RoleArn: aws.String(open), ProvidedContexts: []types.ProvidedContext{{ContextAssertion: aws.String("abcd")}}}, "501 NotImplemented", "ProvidedContexts"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -28,6 +28,9 @@ type User struct {
 	// MayAssume are the ARNs of the roles that the user's own policy lets it assume; * stands for any characters.
 	// Default: all roles.
 	MayAssume []string
+
+	// MFA is the user's device. Default: none.
+	MFA MFADevice
 }
 
 // Role is an IAM role.
@@ -66,6 +69,11 @@ type Session struct {
 	SourceIdentity string
 	// By is the ARN of who assumed the role.
 	By string
+	// Policy is the session policy, PolicyARNs are the managed ones that limit the session likewise.
+	Policy     string
+	PolicyARNs []string
+	// MFA tells whether it was begun with a code of the caller's device.
+	MFA bool
 	// Revoked tells whether RevokeSessions ended it.
 	Revoked bool
 }
@@ -76,6 +84,8 @@ type directory struct {
 	users    map[string]User // by access key ID
 	roles    map[string]*role
 	sessions map[string]*session // by access key ID
+	policies map[string]*permissions
+	mfaSteps map[string]uint64 // by serial number, the last step whose code was used
 }
 
 type role struct {
@@ -88,15 +98,22 @@ type session struct {
 	secret, token string
 	noS3          bool
 	transitive    []string // the keys of the tags that further sessions inherit
+	limits        []*permissions
 }
 
 func newDirectory() *directory {
-	return &directory{users: make(map[string]User), roles: make(map[string]*role), sessions: make(map[string]*session)}
+	return &directory{
+		users: make(map[string]User), roles: make(map[string]*role), sessions: make(map[string]*session),
+		policies: make(map[string]*permissions), mfaSteps: make(map[string]uint64),
+	}
 }
 
 var (
 	userARN = regexp.MustCompile(`^arn:(aws[a-z-]*):iam::(\d{12}):user/([\x21-\x7e]+/)?[\w+=,.@-]{1,64}$`)
 	roleARN = regexp.MustCompile(`^arn:(aws[a-z-]*):iam::(\d{12}):role/([\x21-\x7e]+/)*([\w+=,.@-]{1,64})$`)
+
+	managedPolicyARN = regexp.MustCompile(`^arn:aws[a-z-]*:iam::(aws|\d{12}):policy/([\x21-\x7e]+/)*[\w+=,.@-]{1,128}$`)
+	mfaARN           = regexp.MustCompile(`^arn:aws[a-z-]*:iam::\d{12}:mfa/[\w+=/,.@-]+$`)
 )
 
 // AddUser adds a user, and returns it with its access key.
@@ -109,6 +126,14 @@ func (s *Standin) AddUser(u User) (User, error) {
 	}
 	if u.SecretAccessKey == "" {
 		u.SecretAccessKey = newSecret()
+	}
+	if u.MFA != (MFADevice{}) {
+		if !mfaARN.MatchString(u.MFA.Serial) {
+			return u, fmt.Errorf("MFA device %q: write arn:aws:iam::ACCOUNT:mfa/NAME", u.MFA.Serial)
+		}
+		if _, err := base32.StdEncoding.WithPadding(base32.NoPadding).DecodeString(strings.ToUpper(u.MFA.Secret)); err != nil || u.MFA.Secret == "" {
+			return u, fmt.Errorf("the secret of the MFA device %s is no Base32", u.MFA.Serial)
+		}
 	}
 	d := s.directory
 	d.mu.Lock()
@@ -142,12 +167,36 @@ func (s *Standin) PutRole(r Role) error {
 	return nil
 }
 
+// PutPolicy makes a managed policy, or replaces it: arn:aws:iam::ACCOUNT:policy/NAME, or with aws in place of the account,
+// one of AWS's own. Sessions so far keep the old one.
+func (s *Standin) PutPolicy(arn, document string) error {
+	if !managedPolicyARN.MatchString(arn) {
+		return fmt.Errorf("policy ARN %q: write arn:aws:iam::ACCOUNT:policy/NAME", arn)
+	}
+	p, err := parsePermissions(document)
+	if err != nil {
+		return fmt.Errorf("policy %s: %w", arn, err)
+	}
+	d := s.directory
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.policies[arn] = p
+	return nil
+}
+
+func (d *directory) managedPolicy(arn string) (*permissions, bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	p, ok := d.policies[arn]
+	return p, ok
+}
+
 // Sessions returns a role's sessions so far, the oldest first.
 func (s *Standin) Sessions(roleARN string) []Session {
 	var found []Session
 	s.directory.each(roleARN, func(x *session) {
 		c := x.Session
-		c.Tags = maps.Clone(c.Tags)
+		c.Tags, c.PolicyARNs = maps.Clone(c.Tags), slices.Clone(c.PolicyARNs)
 		found = append(found, c)
 	})
 	slices.SortFunc(found, func(a, b Session) int { return a.Issued.Compare(b.Issued) })
@@ -194,6 +243,8 @@ type principal struct {
 	revoked   bool
 	s3        bool
 	mayAssume []string
+	mfa       MFADevice
+	limits    []*permissions // of a session; nil if only its role's own policies limit it
 
 	// What a session hands on when it assumes a further role.
 	tags           map[string]string
@@ -210,6 +261,15 @@ func (p *principal) identityARN() string {
 		return p.roleARN
 	}
 	return p.arn
+}
+
+// context returns the values of the condition keys and policy variables that say who somebody is.
+func (p *principal) context() policyContext {
+	ctx := policyContext{"aws:principalarn": {p.identityARN()}, "aws:principalaccount": {p.account}, "aws:userid": {p.userID}}
+	for key, value := range p.tags {
+		ctx["aws:principaltag/"+strings.ToLower(key)] = []string{value}
+	}
+	return ctx
 }
 
 // Why credentials are none.
@@ -238,7 +298,7 @@ func (d *directory) lookUp(keyID, token string, now time.Time) (*principal, erro
 		}
 		return &principal{
 			arn: u.ARN, userID: uniqueID("AIDA", u.ARN), account: accountOf(u.ARN),
-			secret: u.SecretAccessKey, s3: u.S3, mayAssume: u.MayAssume,
+			secret: u.SecretAccessKey, s3: u.S3, mayAssume: u.MayAssume, mfa: u.MFA,
 		}, nil
 	}
 	x, ok := d.sessions[keyID]
@@ -251,7 +311,7 @@ func (d *directory) lookUp(keyID, token string, now time.Time) (*principal, erro
 	}
 	p := &principal{
 		arn: x.ARN, roleARN: x.RoleARN, userID: uniqueID("AROA", x.RoleARN) + ":" + x.Name, account: accountOf(x.RoleARN),
-		secret: x.secret, expires: x.Expires, revoked: x.Revoked, s3: !x.noS3,
+		secret: x.secret, expires: x.Expires, revoked: x.Revoked, s3: !x.noS3, limits: x.limits,
 		tags: maps.Clone(x.Tags), transitive: slices.Clone(x.transitive), sourceIdentity: x.SourceIdentity,
 	}
 	if !now.Before(x.Expires) {

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/versity/versitygw/auth"
@@ -136,8 +137,8 @@ func (i *iam) DeriveSigningKey(access, token, date, region, service string) ([]b
 }
 
 // EvaluatePolicy allows everything or nothing: to revoked sessions with an explicit deny, to principals without a
-// permission for S3 by not naming them.
-func (i *iam) EvaluatePolicy(access, token string, actions []auth.Action, resources []string, _ map[string][]string) (auth.PolicyEvaluation, error) {
+// permission for S3 by not naming them. Session policies are asked about each action.
+func (i *iam) EvaluatePolicy(access, token string, actions []auth.Action, resources []string, keys map[string][]string) (auth.PolicyEvaluation, error) {
 	var e auth.PolicyEvaluation
 	p, err := i.directory.lookUp(access, token, time.Now())
 	if errors.As(err, new(expiredError)) {
@@ -146,25 +147,35 @@ func (i *iam) EvaluatePolicy(access, token string, actions []auth.Action, resour
 	if err != nil {
 		return e, err
 	}
-	// These are the values of versitygw's own type, which it does not export.
-	const noMatch, allow, deny = 0, 1, 2
+	by := noMatch
 	switch {
 	case p.revoked:
-		fill(&e.Decisions, len(resources), len(actions), deny)
+		by = deny
 	case p.s3:
-		fill(&e.Decisions, len(resources), len(actions), allow)
-	default:
-		fill(&e.Decisions, len(resources), len(actions), noMatch)
+		by = allow
+	}
+	fill(&e.Decisions, resources, actions, func(string, auth.Action) decision { return by })
+	if p.limits != nil {
+		ctx := p.context()
+		for key, values := range keys {
+			if strings.HasPrefix(key, "s3:") {
+				ctx[strings.ToLower(key)] = values
+			}
+		}
+		e.HasSessionPolicy = true
+		fill(&e.SessionDecisions, resources, actions, func(resource string, action auth.Action) decision {
+			return decide(p.limits, string(action), resource, ctx)
+		})
 	}
 	e.PrincipalArn = p.arn
 	return e, nil
 }
 
-func fill[D ~int](matrix *[][]D, rows, columns int, value D) {
-	for range rows {
-		row := make([]D, columns)
-		for c := range row {
-			row[c] = value
+func fill[D ~int](matrix *[][]D, resources []string, actions []auth.Action, decide func(string, auth.Action) decision) {
+	for _, resource := range resources {
+		row := make([]D, len(actions))
+		for c, action := range actions {
+			row[c] = D(decide(resource, action))
 		}
 		*matrix = append(*matrix, row)
 	}

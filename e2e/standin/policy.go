@@ -107,16 +107,19 @@ var operators = map[string]func(pattern, value string) bool{
 
 // like matches * with any characters and ? with one.
 func like(pattern, value string) bool {
-	quoted := regexp.QuoteMeta(pattern)
-	quoted = strings.ReplaceAll(strings.ReplaceAll(quoted, `\*`, `.*`), `\?`, `.`)
-	return regexp.MustCompile(`(?s)^` + quoted + `$`).MatchString(value)
+	return regexp.MustCompile(`(?s)^` + quoteWildcards(pattern) + `$`).MatchString(value)
+}
+
+// quoteWildcards makes a regular expression of a pattern.
+func quoteWildcards(pattern string) string {
+	return strings.ReplaceAll(strings.ReplaceAll(regexp.QuoteMeta(pattern), `\*`, `.*`), `\?`, `.`)
 }
 
 // knownKeys are the condition keys that the stand-in gives values to, in lower case; those with a slash at the end are
 // followed by a tag's key.
 var knownKeys = []string{
 	"sts:externalid", "sts:rolesessionname", "sts:sourceidentity", "sts:transitivetagkeys",
-	"aws:principalarn", "aws:principalaccount", "aws:tagkeys", "aws:securetransport",
+	"aws:principalarn", "aws:principalaccount", "aws:tagkeys", "aws:securetransport", "aws:multifactorauthpresent",
 	"aws:requesttag/", "aws:principaltag/",
 }
 
@@ -157,7 +160,7 @@ func parsePolicy(document string) (*policy, error) {
 		}
 		for operator, keys := range s.Condition {
 			for key, values := range keys {
-				c, err := newCondition(operator, key, values)
+				c, err := newCondition(operator, key, values, knownKeys)
 				if err != nil {
 					return nil, fmt.Errorf("statement %d: %w", i+1, err)
 				}
@@ -169,7 +172,7 @@ func parsePolicy(document string) (*policy, error) {
 	return p, nil
 }
 
-func newCondition(operator, key string, values []text) (condition, error) {
+func newCondition(operator, key string, values []text, known []string) (condition, error) {
 	c := condition{text: operator + " " + key, operator: operator, key: strings.ToLower(key)}
 	if set, rest, ok := strings.Cut(c.operator, ":"); ok {
 		if c.set, c.operator = set, rest; set != "ForAnyValue" && set != "ForAllValues" {
@@ -180,9 +183,7 @@ func newCondition(operator, key string, values []text) (condition, error) {
 	if operators[strings.Replace(c.operator, "Not", "", 1)] == nil && c.operator != "Null" || c.operator == "NotBool" {
 		return c, fmt.Errorf("condition %s: the stand-in does not know this operator", c.text)
 	}
-	if !slices.ContainsFunc(knownKeys, func(k string) bool {
-		return c.key == k || strings.HasSuffix(k, "/") && strings.HasPrefix(c.key, k) && len(c.key) > len(k)
-	}) {
+	if !isKnown(c.key, known) {
 		return c, fmt.Errorf("condition %s: the stand-in does not know this key", c.text)
 	}
 	for _, v := range values {
@@ -192,6 +193,12 @@ func newCondition(operator, key string, values []text) (condition, error) {
 		c.values = append(c.values, string(v))
 	}
 	return c, nil
+}
+
+func isKnown(key string, known []string) bool {
+	return slices.ContainsFunc(known, func(k string) bool {
+		return key == k || strings.HasSuffix(k, "/") && strings.HasPrefix(key, k) && len(key) > len(k)
+	})
 }
 
 // oneOrMore is a JSON value, or an array of them.

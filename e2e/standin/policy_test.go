@@ -92,7 +92,7 @@ func TestRefusesPolicies(t *testing.T) {
 		{trusting(brokerARN, `,"Condition":{"NotBool":{"aws:SecureTransport":"true"}}`), "operator"},
 		{trusting(brokerARN, `,"Condition":{"ForSome:StringEquals":{"sts:ExternalId":"id"}}`), "ForSome"},
 		{trusting(brokerARN, `,"Condition":{"IpAddress":{"aws:SourceIp":"10.0.0.0/8"}}`), "operator"},
-		{trusting(brokerARN, `,"Condition":{"Bool":{"aws:MultiFactorAuthPresent":"true"}}`), "key"},
+		{trusting(brokerARN, `,"Condition":{"Bool":{"aws:ViaAWSService":"true"}}`), "key"},
 		{trusting(brokerARN, `,"Condition":{"StringEquals":{"sts:ExternalId":"${aws:username}"}}`), "variables"},
 		{trusting(brokerARN, `,"Condition":{"StringEquals":{"sts:ExternalId":{}}}`), "no value"},
 	} {
