@@ -394,7 +394,13 @@ func (l cacheLog) Failed(e credentials.Event) {
 		zap.Duration("duration", e.Duration),
 		zap.Error(e.Err),
 	}, explanationFields(e.Err)...)
-	l.logger.Error("fetching credentials", fields...)
+	level := zapcore.ErrorLevel
+	if !e.ValidUntil.IsZero() {
+		// No request is affected yet.
+		level = zapcore.WarnLevel
+		fields = append(fields, zap.Time("served_until", e.ValidUntil))
+	}
+	l.logger.Log(level, "fetching credentials", fields...)
 }
 
 var (
