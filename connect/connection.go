@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"regexp"
 	"time"
+
+	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/sts"
 )
 
 // Connection is a role in a customer's AWS account that the vendor may assume. It holds no
@@ -41,8 +43,8 @@ type Connection struct {
 	Updated  time.Time `json:"updated"`
 	Verified time.Time `json:"verified,omitzero"`
 
-	// Probe is whether the role can be assumed without its External ID.
-	Probe ProbeOutcome `json:"probe,omitempty"`
+	// Probe is whether the role asks for its External ID; empty if nobody looked.
+	Probe sts.Outcome `json:"probe,omitempty"`
 
 	// LastError is why the role could not be assumed last, nil since it could.
 	LastError *Failure `json:"last_error,omitempty"`
@@ -51,26 +53,19 @@ type Connection struct {
 	Paused bool `json:"paused,omitempty"`
 }
 
-// ProbeOutcome is what trying to assume a role without its External ID has shown.
-type ProbeOutcome string
-
-const (
-	// ProbeEnforced means that AWS refused: the trust policy asks for the External ID.
-	ProbeEnforced ProbeOutcome = "enforced"
-
-	// ProbeNotEnforced means that AWS gave credentials: everyone whom the vendor serves could use
-	// the role.
-	ProbeNotEnforced ProbeOutcome = "not_enforced"
-)
-
 // Failure is an error that is kept.
 type Failure struct {
 	// Code is for programs, Text for people.
-	Code string `json:"code"`
+	Code Code   `json:"code"`
 	Text string `json:"text"`
 
-	// At is when it happened.
-	At time.Time `json:"at"`
+	// AWSCode and RequestID are AWS's own words; empty if it sent none.
+	AWSCode   string `json:"aws_code,omitempty"`
+	RequestID string `json:"request_id,omitempty"`
+
+	// Since is when it failed first, with no success in between, and At when it did last.
+	Since time.Time `json:"since,omitzero"`
+	At    time.Time `json:"at"`
 }
 
 // maxMetadata bounds a connection's metadata in bytes of JSON.

@@ -34,6 +34,9 @@ var (
 	// ErrWrongAccount says that an External ID is bound to another AWS account.
 	ErrWrongAccount = errors.New("another AWS account")
 
+	// ErrPaused says that the vendor does not want a connection used.
+	ErrPaused = errors.New("paused")
+
 	// ErrDamaged says that a record can't be read: its seal key is not configured, or somebody
 	// altered it. It is never treated as a record that does not exist.
 	ErrDamaged = store.ErrDamaged

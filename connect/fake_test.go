@@ -10,6 +10,7 @@ import (
 
 	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/connect/seal"
 	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/connect/store"
+	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/sts"
 )
 
 const (
@@ -103,7 +104,7 @@ func mustExternalID(t testing.TB, s *Store, session Session) string {
 
 // verified is a verification that went well.
 func verified(externalID, role string) Verified {
-	return Verified{RoleARN: role, ExternalID: externalID, Region: "eu-west-1", Account: role[13:25], Probe: ProbeEnforced}
+	return Verified{RoleARN: role, ExternalID: externalID, Region: "eu-west-1", Account: role[13:25], Probe: sts.Proven}
 }
 
 // mustConnect goes from a new session to its connection.

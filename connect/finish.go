@@ -15,8 +15,8 @@ type Verified struct {
 	// Account is the account that AWS says the role is in.
 	Account string
 
-	// Probe is whether the role can be assumed without its External ID.
-	Probe ProbeOutcome
+	// Probe is whether the role asks for its External ID; empty if nobody looked.
+	Probe sts.Outcome
 }
 
 // FinishSession makes the session's connection, or renews it, and says which of the two. It can be

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/connect/store/storetest"
+	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/sts"
 )
 
 func TestSessionsSucceedOnce(t *testing.T) {
@@ -25,7 +26,7 @@ func TestSessionsSucceedOnce(t *testing.T) {
 	}
 	want := Connection{
 		ID: session.ConnectionID, Integration: "acme-s3", RoleARN: role1, ExternalID: v.ExternalID, Account: "111111111111", Region: "eu-west-1",
-		EndUser: n.EndUser, Organization: n.Organization, Tags: n.Tags, Created: clock.now(), Updated: clock.now(), Verified: clock.now(), Probe: ProbeEnforced,
+		EndUser: n.EndUser, Organization: n.Organization, Tags: n.Tags, Created: clock.now(), Updated: clock.now(), Verified: clock.now(), Probe: sts.Proven,
 	}
 	if !reflect.DeepEqual(c, want) {
 		t.Errorf("%+v, want %+v", c, want)

@@ -101,8 +101,14 @@ type Instruction struct {
 // they are for.
 type TestCall struct {
 	Method string `json:"method"`
-	URL    string `json:"url"`
-	Status int    `json:"status"`
+
+	// URL may hold {region} and {account}, which stand for those of the connection. It is signed for
+	// the service and region that its host tells, else for those of the integration and the
+	// connection.
+	URL string `json:"url"`
+
+	// Status is the one that is expected.
+	Status int `json:"status"`
 }
 
 // ProbeMode says what to do when a role may be assumed without its External ID, or with a wrong one:
@@ -234,8 +240,14 @@ func (i *Integration) checkLinks() error {
 		case c.Status < 200 || c.Status > 599:
 			return fmt.Errorf("test_call: %d is no status to expect: write one like 200", c.Status)
 		}
-		if err := checkWebURL(c.URL); err != nil {
+		text := c.target("us-east-1", "123456789012")
+		if err := checkWebURL(text); err != nil {
 			return fmt.Errorf("test_call: %w", err)
+		}
+		if u, err := url.Parse(text); err == nil && i.Service == "" {
+			if _, err := endpoint.Parse(u.Host); err != nil {
+				return fmt.Errorf("test_call: it can't be told which service it is signed for: write `service NAME` in the integration: %w", err)
+			}
 		}
 	}
 	return nil

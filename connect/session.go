@@ -55,6 +55,12 @@ type Session struct {
 
 	// Typed is what the customer typed last.
 	Typed Typed `json:"typed,omitzero"`
+
+	// Attempts are the verifications that were begun.
+	Attempts Attempts `json:"attempts,omitzero"`
+
+	// Failed is how the last of them failed, nil if none has.
+	Failed *Verification `json:"failed,omitempty"`
 }
 
 // Prefill is what a session's page has in its fields from the beginning.

@@ -1,0 +1,68 @@
+package connect
+
+import (
+	"context"
+	"errors"
+
+	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/credentials"
+)
+
+// Identity returns a connection's role as an identity for the cache of credentials. It is to be asked
+// for at each use, with the connection as it is then: a connection that is paused or has lost its
+// integration is refused, here and when credentials are fetched or refreshed, where also one that was
+// deleted, or renewed with another role, is.
+func (s *Service) Identity(c Connection) (credentials.Identity, error) {
+	r, err := s.usable(&c)
+	if err != nil {
+		return credentials.Identity{}, err
+	}
+	id := r.integration.Mode.Identity(r.input())
+	fetch := id.Fetch
+	// Two connections never share credentials, so that each has its own name in CloudTrail, and its
+	// own end.
+	id.Key = credentials.NewKey("connection", c.ID, id.Key)
+	id.Label = "connection " + c.ID + " (" + c.RoleARN + ")"
+	id.Local = false
+	id.Fetch = func(ctx context.Context, from *credentials.Credentials) (*credentials.Credentials, error) {
+		now, err := s.store.Connection(ctx, c.ID)
+		if err == nil && (now.RoleARN != c.RoleARN || now.ExternalID != c.ExternalID || now.Region != c.Region) {
+			err = fail(ErrNotFound, "the connection was renewed with another role")
+		}
+		if err == nil {
+			_, err = s.usable(&now)
+		}
+		if err != nil {
+			return nil, &fetchError{err}
+		}
+		return fetch(ctx, from)
+	}
+	return id, nil
+}
+
+// fetchError is why no credentials are fetched for a connection. The cache asks it whether another
+// attempt makes sense.
+type fetchError struct{ err error }
+
+func (e *fetchError) Error() string   { return e.err.Error() }
+func (e *fetchError) Unwrap() error   { return e.err }
+func (e *fetchError) Retryable() bool { return errors.Is(e.err, ErrUnavailable) }
+
+// usable returns a connection's role, if the connection may be used.
+func (s *Service) usable(c *Connection) (role, error) {
+	if c.Paused {
+		return role{}, fail(ErrPaused, "the connection is paused")
+	}
+	return s.roleOf(c)
+}
+
+// roleOf returns a connection's role.
+func (s *Service) roleOf(c *Connection) (role, error) {
+	integration, err := s.integrationOf(c.Integration)
+	if err != nil {
+		return role{}, err
+	}
+	return role{
+		integration: integration, connection: c.ID, arn: c.RoleARN, region: c.Region, externalID: c.ExternalID,
+		account: c.Account, vendor: s.knownPrincipal(c.Integration),
+	}, nil
+}
