@@ -57,7 +57,7 @@ func (s *stsServer) assumeRole(who *principal, form url.Values, encrypted bool) 
 	}, transitive: in.transitive, limits: limits, noS3: r.NoS3}
 	for _, key := range who.transitive {
 		if _, ok := find(x.Tags, key); ok {
-			return nil, refuse(http.StatusBadRequest, "InvalidParameterValue", "One or more tag keys were inherited and can't be set again: %s", key)
+			return nil, refuse(http.StatusBadRequest, "InvalidParameterValue", "One of the specified transitive tag keys can't be set because it conflicts with a transitive tag key from the calling session.")
 		}
 		x.Tags[key] = who.tags[key]
 		x.transitive = append(x.transitive, key)
