@@ -136,11 +136,10 @@ func (p *process) memory() (now, peak int64) {
 	return now, peak
 }
 
-// spooled returns the files that the process has open for request bodies.
-func (p *process) spooled() []os.FileInfo {
-	p.t.Helper()
+// spooled returns the files that a process has open for request bodies.
+func spooled(pid int) []os.FileInfo {
 	var files []os.FileInfo
-	links, _ := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", p.cmd.Process.Pid))
+	links, _ := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", pid))
 	for _, link := range links {
 		if to, err := os.Readlink(link); err != nil || !strings.Contains(to, ".body") {
 			continue
@@ -159,7 +158,7 @@ func (p *process) watchSpool(size int64) (end func() bool) {
 	go func() {
 		found := false
 		for {
-			for _, f := range p.spooled() {
+			for _, f := range spooled(p.cmd.Process.Pid) {
 				found = found || f.Size() == size
 			}
 			select {
@@ -179,13 +178,13 @@ func (p *process) watchSpool(size int64) (end func() bool) {
 // mebi is a MiB, in bytes.
 const mebi = 1 << 20
 
-// waitSpooled waits until the process holds so much of a request body in a file.
-func (p *process) waitSpooled(least int64) os.FileInfo {
-	p.t.Helper()
+// waitSpooled waits until a process holds so many bytes of a request body in a file.
+func waitSpooled(t *testing.T, pid int, size int64) os.FileInfo {
+	t.Helper()
 	var found os.FileInfo
-	waitFor(p.t, patience, "a body in a file", func() bool {
-		for _, f := range p.spooled() {
-			if f.Size() >= least {
+	waitFor(t, patience, "a body in a file", func() bool {
+		for _, f := range spooled(pid) {
+			if f.Size() == size {
 				found = f
 			}
 		}

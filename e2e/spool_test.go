@@ -61,7 +61,7 @@ func TestKilledInTheMiddleOfABody(t *testing.T) {
 				sent = size
 			}
 			b.beginPut(t, "k", size, sent)
-			file := p.waitSpooled(int64(sent))
+			file := waitSpooled(t, p.cmd.Process.Pid, int64(sent))
 			if mode := file.Mode().Perm(); mode != 0o600 {
 				t.Errorf("the file's mode is %v: others may read it", mode)
 			}
@@ -93,16 +93,15 @@ func expectEmpty(t *testing.T, dir, when string) {
 
 // TestBodiesInFilesAreBoundedTogether has no room for a second body as long as there is a first one.
 func TestBodiesInFilesAreBoundedTogether(t *testing.T) {
+	needProc(t)
 	b := newBed(t)
 	b.runCaddy(spoolIn(sites(styles["short form"]), "spool_limit 4MiB"))
 	const size = 3 * mebi
 	body := strings.Repeat("x", size)
 	for range 2 {
 		first := b.beginPut(t, "first", size, size-1)
-		waitFor(t, patience, "a second body to be refused", func() bool {
-			r := b.do("PUT", "/bucket/second", body)
-			return r.status == 503
-		})
+		waitSpooled(t, os.Getpid(), size-1)
+		b.do("PUT", "/bucket/second", body).expect(t, "a second body", 503)
 		b.do("PUT", "/bucket/small", "hello").expect(t, "one that is held in memory", 200)
 		if _, err := io.WriteString(first, "x"); err != nil {
 			t.Fatal(err)
