@@ -188,7 +188,7 @@ func (e *templateEntry) file(name string) (*loaded, error) {
 	case e.last != nil && info.ModTime().Equal(e.changed) && int(info.Size()) == len(e.last.data):
 		return e.last, nil
 	}
-	data, err := os.ReadFile(name) //nolint:gosec // the operator named the file
+	data, err := os.ReadFile(name)
 	if err != nil {
 		return nil, err
 	}
