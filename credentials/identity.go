@@ -18,8 +18,8 @@ type Identity struct {
 	Key string
 
 	// Label names the identity in logs and in status, for example
-	// "assume_role arn:aws:iam::123456789012:role/Proxy (from default)". It is not unique and
-	// never holds a secret.
+	// "assume_role arn:aws:iam::123456789012:role/Proxy (from default)". Its first word is the
+	// source. It is not unique and never holds a secret.
 	Label string
 
 	// RoleARN is the role that is assumed, or empty if none is. A policy about roles has to

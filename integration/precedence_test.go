@@ -68,19 +68,22 @@ func TestRequestsInFlightSurviveAReload(t *testing.T) {
 	}
 	s := startCaddy(t, config(0))
 	for i := range 8 {
-		c, err := net.Dial("tcp", s.addr())
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer c.Close()
-		_ = c.SetReadDeadline(time.Now().Add(patience))
-		answer := bufio.NewReader(c)
 		// That it may go on tells that the handler is reading the body: Caddy
 		// resets connections that it has not taken yet when it reloads.
-		fmt.Fprintf(c, "PUT /key HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\nExpect: 100-continue\r\nConnection: close\r\n\r\n")
-		if line, err := answer.ReadString('\n'); line != "HTTP/1.1 100 Continue\r\n" {
-			t.Fatalf("reload %d: answered %q, %v", i, line, err)
-		}
+		var c net.Conn
+		var answer *bufio.Reader
+		waitFor(t, patience, func() bool {
+			var err error
+			if c, err = net.Dial("tcp", s.addr()); err != nil {
+				return false
+			}
+			t.Cleanup(func() { c.Close() })
+			_ = c.SetReadDeadline(time.Now().Add(patience))
+			answer = bufio.NewReader(c)
+			fmt.Fprintf(c, "PUT /key HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\nExpect: 100-continue\r\nConnection: close\r\n\r\n")
+			line, _ := answer.ReadString('\n')
+			return line == "HTTP/1.1 100 Continue\r\n"
+		}, "the word to go on before reload %d", i)
 		_, _ = answer.ReadString('\n')
 		fmt.Fprintf(c, "hello")
 		s.reload(config(i + 1))
