@@ -216,7 +216,8 @@ func TestDateFormat(t *testing.T) {
 	}
 	for _, at := range []time.Time{
 		time.Date(9999, 12, 31, 23, 59, 59, 999, time.UTC), time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC),
-		time.Date(0, 1, 1, 0, 0, 0, 0, time.UTC), time.Date(0, 1, 1, 0, 0, 0, -1, time.UTC), {},
+		time.Date(0, 1, 1, 0, 0, 0, 0, time.UTC), time.Date(0, 1, 1, 0, 0, 0, -1, time.UTC),
+		{},
 	} {
 		equal(t, "date", string(appendDate(nil, at)), at.Format(dateFormat))
 	}

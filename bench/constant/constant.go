@@ -3,6 +3,7 @@
 package constant
 
 import (
+	"maps"
 	"net/http"
 
 	"github.com/caddyserver/caddy/v2"
@@ -33,12 +34,8 @@ func (*Transport) CaddyModule() caddy.ModuleInfo {
 func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	out := *r
 	out.Header = make(http.Header, len(r.Header)+len(t.Header))
-	for name, values := range r.Header {
-		out.Header[name] = values
-	}
-	for name, values := range t.Header {
-		out.Header[name] = values
-	}
+	maps.Copy(out.Header, r.Header)
+	maps.Copy(out.Header, t.Header)
 	return t.HTTPTransport.RoundTrip(&out)
 }
 
