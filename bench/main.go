@@ -39,7 +39,7 @@ type options struct {
 	progress    io.Writer
 }
 
-// defaultOptions take less than three minutes with all five proxies.
+// defaultOptions take less than three minutes with all six proxies.
 func defaultOptions() options {
 	return options{
 		connections: 32, // As many idle connections as Caddy keeps for an upstream.
