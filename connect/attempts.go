@@ -3,6 +3,7 @@ package connect
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 )
 
@@ -54,16 +55,16 @@ func (a *Attempts) begin(id string, now, until time.Time) error {
 	return nil
 }
 
-// beginAttempt marks a verification as running. One whose ID is dead is known to have ended. The session
+// beginAttempt marks a verification as running. Those whose IDs are dead are known to have ended. The session
 // lasts at least as long as the verification may.
-func (s *Store) beginAttempt(ctx context.Context, token, id, dead string, typed Typed, life time.Duration) (Session, error) {
+func (s *Store) beginAttempt(ctx context.Context, token, id string, dead []string, typed Typed, life time.Duration) (Session, error) {
 	if err := typed.check(); err != nil {
 		return Session{}, invalid(err)
 	}
 	return s.changeSession(ctx, token, func(_ context.Context, session *Session) error {
 		now := s.now()
 		until := now.Add(life)
-		if session.Attempts.Running == dead {
+		if slices.Contains(dead, session.Attempts.Running) {
 			session.Attempts.Running = ""
 		}
 		if err := session.Attempts.begin(id, now, until); err != nil {

@@ -113,12 +113,12 @@ type vendor struct {
 	clock       *fakeClock
 	integration *Configured
 
-	mu       sync.Mutex
-	events   []AuditEvent
-	reports  []error
-	seen     []Verification // each state that was waited through
-	hold     bool           // pauses last until their context ends
-	waiting  int
+	mu      sync.Mutex
+	events  []AuditEvent
+	reports []error
+	seen    []Verification // each state that was waited through
+	hold    bool           // pauses last until their context ends
+	waiting int
 }
 
 type vendorOptions struct {
@@ -147,7 +147,7 @@ func newVendor(t testing.TB, o vendorOptions) *vendor {
 	client := sts.NewClient(sts.Config{AttemptTimeout: 2 * time.Second})
 	mode, err := NewBrokerMode(BrokerOptions{
 		Client: client, Cache: cache, Name: "broker", Clock: o.clock.now,
-		STS:    sts.Where{Region: "us-east-1", Endpoint: v.aws.URL},
+		STS: sts.Where{Region: "us-east-1", Endpoint: v.aws.URL},
 		Broker: credentials.Identity{
 			Key: "broker", Label: "broker", Local: true,
 			Fetch: func(context.Context, *credentials.Credentials) (*credentials.Credentials, error) {

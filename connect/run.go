@@ -5,14 +5,15 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"maps"
+	"slices"
 	"sync"
 	"time"
 )
 
 // run is a verification that this process began: it goes on without whoever asked for it.
 type run struct {
-	id     string // in Attempts
-	before string // the ID of the one before, which has ended
+	id     string   // in Attempts
+	before []string // the IDs of those before, which have ended
 	cancel context.CancelFunc
 	done   chan struct{} // closed when it has ended
 
@@ -50,12 +51,13 @@ const runKept = 10 * time.Minute
 func (s *Service) enter(key string, v Verification) (mine, other *run, ctx context.Context) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	before := ""
+	var before []string
 	if r := s.runs[key]; r != nil {
 		if !r.ended() {
 			return nil, r, nil
 		}
-		before = r.id
+		// Of these, the end of one may not have been stored.
+		before = append(slices.Clone(r.before[max(0, len(r.before)-8):]), r.id)
 	}
 	maps.DeleteFunc(s.runs, func(_ string, r *run) bool {
 		return r.ended() && s.now().Sub(r.now().Ended) > runKept
@@ -79,13 +81,20 @@ func (s *Service) enter(key string, v Verification) (mine, other *run, ctx conte
 
 // leave ends a run that never began.
 func (s *Service) leave(key string, r *run) {
+	r.cancel()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	r.cancel()
 	close(r.done)
 	if s.runs[key] == r {
 		delete(s.runs, key)
 	}
+}
+
+// lose ends a run of which it is not known whether the storage says that it runs.
+func (s *Service) lose(r *run, err error) {
+	s.end(r, storeProblem(err))
+	r.cancel()
+	close(r.done)
 }
 
 // runOf returns the run of a session or a connection that this process knows, or nil.

@@ -102,6 +102,10 @@ func (s *Service) begin(ctx context.Context, token, key string, typed Typed, r r
 		}
 	}
 	session, err := s.store.beginAttempt(ctx, token, mine.id, mine.before, typed, s.lease())
+	if CodeOf(err) == CodeStorageUnavailable {
+		s.lose(mine, err)
+		return Verification{}, err
+	}
 	if err != nil {
 		s.leave(key, mine)
 		switch {

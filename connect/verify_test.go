@@ -96,8 +96,10 @@ func TestWhyAVerificationFails(t *testing.T) {
 			code: CodeRegionNotAllowed, step: StepInput, field: "region", text: "eu-west-1, eu-west-2",
 		},
 		"an account that is denied": {
-			integration: func(i *Integration) { i.DenyAccounts, i.AllowAccounts = []string{"111111111111"}, []string{"111111111111"} },
-			code:        CodeAccountNotAllowed, step: StepInput, field: "role_arn",
+			integration: func(i *Integration) {
+				i.DenyAccounts, i.AllowAccounts = []string{"111111111111"}, []string{"111111111111"}
+			},
+			code: CodeAccountNotAllowed, step: StepInput, field: "role_arn",
 		},
 		"an account that is not allowed": {
 			integration: func(i *Integration) { i.AllowAccounts = []string{"222222222222"} },
@@ -185,6 +187,7 @@ func TestWhyAVerificationFails(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel() // Some wait for the SDK's own retries.
 			v := newVendor(t, vendorOptions{integration: tt.integration, mode: tt.mode})
 			token, id := v.customer(NewSession{Integration: "acme-s3", Organization: Organization{ID: "o1"}, Prefill: tt.prefill})
 			fake := fakeRole{externalID: id}
