@@ -1,0 +1,84 @@
+package web
+
+import (
+	"encoding/json"
+	"errors"
+	"net/http"
+
+	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/connect"
+)
+
+// apiError is what the API answers instead of what was asked for.
+type apiError struct {
+	Status  int            `json:"-"`
+	Code    string         `json:"code"`
+	Message string         `json:"message,omitempty"`
+	Errors  []fieldProblem `json:"errors,omitempty"`
+
+	cause error // for the operator alone
+}
+
+func (e *apiError) Error() string { return e.Code + ": " + e.Message }
+
+func (e *apiError) Unwrap() error { return e.cause }
+
+// refuse returns an error of the API.
+func refuse(status int, code, message string) *apiError {
+	return &apiError{Status: status, Code: code, Message: message}
+}
+
+var (
+	errNotFound  = refuse(http.StatusNotFound, "not_found", "there is nothing here")
+	errMethod    = refuse(http.StatusMethodNotAllowed, "method_not_allowed", "this path has other methods")
+	errForbidden = refuse(http.StatusForbidden, "forbidden", "the API key does not have the scope for this")
+)
+
+// asAPIError says what an error of the store means to those who call the API. What is not their
+// mistake is told to the operator alone.
+func asAPIError(err error) *apiError {
+	if e, ok := errors.AsType[*apiError](err); ok {
+		return e
+	}
+	is := func(target error) bool { return errors.Is(err, target) }
+	switch {
+	case is(connect.ErrInvalid):
+		return invalidBody(fieldProblem{Code: "custom", Message: err.Error(), Path: []any{}})
+	case is(connect.ErrConflict):
+		return refuse(http.StatusConflict, "conflict", err.Error())
+	case is(connect.ErrNotFound):
+		return errNotFound
+	case is(connect.ErrExpired):
+		return refuse(http.StatusUnauthorized, "session_expired", "the connect session has expired: create another")
+	case is(connect.ErrRevoked):
+		return refuse(http.StatusUnauthorized, "session_revoked", "the connect session was revoked: create another")
+	case is(connect.ErrUsed):
+		return refuse(http.StatusUnauthorized, "session_used", "the connect session has already made its connection: create another")
+	case is(connect.ErrUnavailable):
+		return &apiError{http.StatusServiceUnavailable, "storage_unavailable", "the storage does not answer: try again", nil, err}
+	default:
+		return &apiError{http.StatusInternalServerError, "server_error", "something went wrong here: the operator's log says what", nil, err}
+	}
+}
+
+func invalidBody(problems ...fieldProblem) *apiError {
+	return &apiError{Status: http.StatusBadRequest, Code: "invalid_body", Errors: problems}
+}
+
+// writeJSON answers with JSON that nothing keeps.
+func writeJSON(w http.ResponseWriter, status int, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	e := json.NewEncoder(w)
+	e.SetEscapeHTML(true)
+	e.Encode(v) //nolint:errchkjson // All that is given here can be encoded; the client may be gone.
+}
+
+func writeError(w http.ResponseWriter, e *apiError) {
+	switch e.Status {
+	case http.StatusUnauthorized:
+		w.Header().Set("Www-Authenticate", `Bearer realm="aws_connect"`)
+	case http.StatusServiceUnavailable:
+		w.Header().Set("Retry-After", "5")
+	}
+	writeJSON(w, e.Status, map[string]*apiError{"error": e})
+}

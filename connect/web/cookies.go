@@ -1,0 +1,79 @@
+package web
+
+import (
+	"net/http"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/connect"
+)
+
+// The names of cookies. A browser takes a name that begins with __Host- only from this very host, by
+// HTTPS or on its own machine, so that no other subdomain can plant one. Each session has its own, so
+// that two of them can be open in two tabs.
+const (
+	sessionCookie  = "__Host-connect-"
+	languageCookie = "__Host-connect-language"
+)
+
+// maxSessions is how many sessions one browser keeps.
+const maxSessions = 8
+
+var sessionID = regexp.MustCompile(`^[0-9a-f]{16}$`)
+
+// cookie returns a cookie. Inside of a frame of another site a browser sends it only if it is None, and
+// keeps it apart for each of these sites if it is Partitioned.
+func (h *Handler) cookie(name, value string) *http.Cookie {
+	c := &http.Cookie{Name: name, Value: value, Path: "/", HttpOnly: true, Secure: true, SameSite: http.SameSiteLaxMode}
+	if len(h.options.FrameAncestors) > 0 {
+		c.SameSite, c.Partitioned = http.SameSiteNoneMode, true
+	}
+	return c
+}
+
+// remember gives the browser the token of a session, and takes the oldest ones away if it has many.
+func (h *Handler) remember(w http.ResponseWriter, r *http.Request, session connect.Session, token string) {
+	var others []string
+	for _, c := range r.Cookies() { // Browsers send the oldest first (RFC 6265, section 5.4).
+		if id, ok := strings.CutPrefix(c.Name, sessionCookie); ok && sessionID.MatchString(id) && id != session.ID {
+			others = append(others, c.Name)
+		}
+	}
+	for len(others) >= maxSessions {
+		h.forget(w, others[0])
+		others = others[1:]
+	}
+	c := h.cookie(sessionCookie+session.ID, token)
+	c.MaxAge = max(int(time.Until(session.Limit).Seconds()), 60)
+	http.SetCookie(w, c)
+}
+
+func (h *Handler) forget(w http.ResponseWriter, name string) {
+	c := h.cookie(name, "")
+	c.MaxAge = -1
+	http.SetCookie(w, c)
+}
+
+// tokenOf returns the token of the session whose page is asked for, or "".
+func tokenOf(r *http.Request) string {
+	id := r.PathValue("session")
+	if !sessionID.MatchString(id) {
+		return ""
+	}
+	for _, c := range r.CookiesNamed(sessionCookie + id) {
+		if connect.IsToken(c.Value) {
+			return c.Value
+		}
+	}
+	return ""
+}
+
+// setLanguage remembers a language that was chosen.
+func (h *Handler) setLanguage(w http.ResponseWriter, tag string) {
+	if isLanguage(tag) {
+		c := h.cookie(languageCookie, tag)
+		c.MaxAge = 365 * 24 * 3600
+		http.SetCookie(w, c)
+	}
+}

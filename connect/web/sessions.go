@@ -1,0 +1,264 @@
+package web
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/connect"
+)
+
+// createSession answers POST /connect/sessions.
+func (h *Handler) createSession(r *http.Request, key *Key) (int, any, error) {
+	f, err := body(r)
+	if err != nil {
+		return 0, nil, err
+	}
+	n := h.newSession(f)
+	n.Integration = h.allowedIntegration(f, key)
+	h.readDefaults(f, &n)
+	if n.EndUser.ID == "" && n.Organization.ID == "" && len(n.Tags) == 0 {
+		f.problem("invalid_type", "whom is the session for? write the end user's id, the organization's, or tags", "end_user")
+	}
+	f.done()
+	if len(*f.problems) > 0 {
+		return 0, nil, invalidBody(*f.problems...)
+	}
+	token, session, err := h.service.CreateSession(r.Context(), n)
+	if err != nil {
+		return 0, nil, err
+	}
+	return http.StatusCreated, h.created(r, token, session), nil
+}
+
+// createReconnectSession answers POST /connect/sessions/reconnect.
+func (h *Handler) createReconnectSession(r *http.Request, key *Key) (int, any, error) {
+	f, err := body(r)
+	if err != nil {
+		return 0, nil, err
+	}
+	n := h.newSession(f)
+	n.Integration = f.text("integration_id")
+	h.readDefaults(f, &n)
+	connection := f.text("connection_id")
+	f.done()
+	if len(*f.problems) > 0 {
+		return 0, nil, invalidBody(*f.problems...)
+	}
+	// Whether another integration has such a connection is not for this key to know.
+	unknown := invalidBody(fieldProblem{"custom", "the integration has no connection of this ID, or there is no such integration", []any{"connection_id"}})
+	if !key.mayUse(n.Integration) {
+		return 0, nil, unknown
+	}
+	token, session, err := h.service.CreateReconnectSession(r.Context(), connection, n)
+	if errors.Is(err, connect.ErrNotFound) {
+		err = unknown
+	}
+	if err != nil {
+		return 0, nil, err
+	}
+	return http.StatusCreated, h.created(r, token, session), nil
+}
+
+// created is the answer to both.
+func (h *Handler) created(r *http.Request, token string, session connect.Session) any {
+	type data struct {
+		Token       string `json:"token"`
+		ConnectLink string `json:"connect_link"`
+		ExpiresAt   string `json:"expires_at"`
+	}
+	return map[string]data{"data": {token, h.link(r, token), timestamp(session.Expires)}}
+}
+
+// link returns what the customer is to follow. A server that is reached without HTTPS from a network
+// of its own has something before it that ends HTTPS for customers.
+func (h *Handler) link(r *http.Request, token string) string {
+	base := h.origin(r)
+	switch {
+	case h.base != nil:
+		base = h.base.String()
+	case !h.confidential(r):
+		base = "https://" + r.Host
+	}
+	return base + "/connect/?" + tokenParameter + "=" + url.QueryEscape(token)
+}
+
+// newSession reads what both kinds of sessions have.
+func (h *Handler) newSession(f *fields) connect.NewSession {
+	n := connect.NewSession{AllowedReturns: h.options.ReturnURLs, Tags: tags(f, "tags")}
+	if u := f.object("end_user"); u != nil {
+		n.EndUser = connect.EndUser{ID: u.text("id"), Email: u.text("email"), DisplayName: u.text("display_name"), Tags: tags(u, "tags")}
+		if n.EndUser.ID == "" {
+			u.problem("too_small", "write the id that you know the end user by", "id")
+		}
+		u.done()
+	}
+	if o := f.object("organization"); o != nil {
+		n.Organization = connect.Organization{ID: o.text("id"), DisplayName: o.text("display_name")}
+		if n.Organization.ID == "" {
+			o.problem("too_small", "write the id that you know the organization by", "id")
+		}
+		o.done()
+	}
+	if u := f.object("return_urls"); u != nil {
+		n.ReturnURLs = connect.ReturnURLs{Success: u.text("success"), Error: u.text("error")}
+		u.done()
+	}
+	if p := f.object("prefill"); p != nil {
+		n.Prefill = connect.Prefill{ExternalID: value(p, "external_id"), RoleARN: value(p, "role_arn"), Region: value(p, "region")}
+		p.done()
+	}
+	return n
+}
+
+// tags reads tags, whose keys are taken in lower case.
+func tags(f *fields, name string) map[string]string {
+	given := f.textMap(name)
+	if given == nil {
+		return nil
+	}
+	lower := make(map[string]string, len(given))
+	for k, v := range given {
+		if _, twice := lower[strings.ToLower(k)]; twice {
+			f.problem("custom", "two tags differ in their case only", name)
+		}
+		lower[strings.ToLower(k)] = v
+	}
+	return lower
+}
+
+// value reads a prefilled value: a string suggests it, {"value": …, "fixed": true} has no other accepted.
+func value(f *fields, name string) (v connect.Value) {
+	if raw, ok := f.take(name); ok && len(raw) > 0 && raw[0] == '"' {
+		return connect.Value{Text: f.text(name)}
+	}
+	if o := f.object(name); o != nil {
+		v.Text = o.text("value")
+		o.into("fixed", &v.Fixed, "true or false")
+		o.done()
+	}
+	return v
+}
+
+// allowedIntegration returns the one integration that a session is for. It may be left out where the
+// key has one only.
+func (h *Handler) allowedIntegration(f *fields, key *Key) string {
+	wanted := key.Integrations
+	if f.has("allowed_integrations") {
+		wanted = f.texts("allowed_integrations")
+	}
+	for i, w := range wanted {
+		if _, ok := h.service.Integration(w); !ok || !key.mayUse(w) {
+			f.problem("custom", "there is no such integration", "allowed_integrations", i)
+			return ""
+		}
+	}
+	if len(wanted) != 1 {
+		f.problem("custom", fmt.Sprintf("a session is for one integration, and here are %d: write the key of one", len(wanted)), "allowed_integrations")
+		return ""
+	}
+	return wanted[0]
+}
+
+// readDefaults reads integrations_config_defaults, whose values can't be changed on the page.
+func (h *Handler) readDefaults(f *fields, n *connect.NewSession) {
+	all := f.object("integrations_config_defaults")
+	if all == nil {
+		return
+	}
+	for _, name := range all.names() {
+		one := all.object(name)
+		if name != n.Integration {
+			all.problem("custom", "the session is not for this integration", name)
+			continue
+		}
+		if config := one.object("connection_config"); config != nil {
+			for field, v := range map[string]*connect.Value{
+				"external_id": &n.Prefill.ExternalID, "role_arn": &n.Prefill.RoleARN, "region": &n.Prefill.Region,
+			} {
+				text := config.text(field)
+				switch {
+				case text == "":
+				case v.Text != "" && v.Text != text:
+					config.problem("custom", "prefill says otherwise: write it in one place", field)
+				default:
+					*v = connect.Value{Text: text, Fixed: true}
+				}
+			}
+			config.done()
+		}
+		one.done()
+	}
+}
+
+// readSession answers GET /connect/session.
+func (h *Handler) readSession(ctx context.Context, token string) (int, any, error) {
+	session, err := h.store.Session(ctx, token)
+	if err != nil {
+		return 0, nil, err
+	}
+	if session.Succeeded != "" {
+		return 0, nil, connect.ErrUsed
+	}
+	externalID, err := h.store.ExternalIDFor(ctx, session)
+	if err != nil {
+		return 0, nil, err
+	}
+	config := map[string]string{"external_id": externalID}
+	for name, v := range map[string]connect.Value{"role_arn": session.Prefill.RoleARN, "region": session.Prefill.Region} {
+		if v.Text != "" {
+			config[name] = v.Text
+		}
+	}
+	data := map[string]any{
+		"allowed_integrations":         []string{session.Integration},
+		"integrations_config_defaults": map[string]any{session.Integration: map[string]any{"connection_config": config}},
+		"isReconnecting":               session.Reconnect,
+		"expires_at":                   timestamp(session.Expires),
+	}
+	if session.EndUser.ID != "" {
+		data["endUser"] = endUser(session.EndUser, session.Organization)
+	}
+	return http.StatusOK, map[string]any{"data": data}, nil
+}
+
+// revokeSession answers DELETE /connect/session.
+func (h *Handler) revokeSession(ctx context.Context, token string) (int, any, error) {
+	return http.StatusNoContent, nil, h.service.RevokeSession(ctx, token)
+}
+
+// endUser is an end user as the API writes it.
+func endUser(u connect.EndUser, o connect.Organization) any {
+	type organization struct {
+		ID          string  `json:"id"`
+		DisplayName *string `json:"display_name"`
+	}
+	var of *organization
+	if o.ID != "" {
+		of = &organization{o.ID, nullable(o.DisplayName)}
+	}
+	return struct {
+		ID           string            `json:"id"`
+		Email        *string           `json:"email"`
+		DisplayName  *string           `json:"display_name"`
+		Tags         map[string]string `json:"tags"`
+		Organization *organization     `json:"organization"`
+	}{u.ID, nullable(u.Email), nullable(u.DisplayName), notNil(u.Tags), of}
+}
+
+func nullable(s string) *string {
+	if s == "" {
+		return nil
+	}
+	return &s
+}
+
+func notNil(m map[string]string) map[string]string {
+	if m == nil {
+		return map[string]string{}
+	}
+	return m
+}

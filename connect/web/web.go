@@ -1,0 +1,268 @@
+// Package web is Connect as it is seen from outside: the API by which a vendor makes connect sessions,
+// and the page on which the vendor's customer grants a role.
+//
+//	POST   /connect/sessions             a session for a new connection     API key
+//	POST   /connect/sessions/reconnect   a session that renews one          API key
+//	GET    /connect/session              what a session is for              token of a session
+//	DELETE /connect/session              end it                             token of a session
+//	GET    /connections/ID               a connection, without credentials  API key
+//	DELETE /connections/ID               delete it                          API key
+//	GET    /connect/?session_token=…     the link that a customer follows
+//	       /connect/s/ID/…               the page                           cookie
+//
+// The page is complete without JavaScript; with it, it checks what is typed and shows how the
+// verification goes on.
+package web
+
+import (
+	"errors"
+	"fmt"
+	"html/template"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"path"
+	"strings"
+
+	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/connect"
+)
+
+// Options configure a Handler.
+type Options struct {
+	// Service is required.
+	Service *connect.Service
+
+	// Keys are the vendor's. Without any, the API answers nobody.
+	Keys []Key
+
+	// ReturnURLs are where customers may be sent from the page. Default: nowhere.
+	ReturnURLs connect.ReturnList
+
+	// FrameAncestors are the origins, such as https://app.example.com, whose pages may have the
+	// Connect page in a frame. Default: none, which also makes its cookie stricter.
+	FrameAncestors []string
+
+	// BaseURL is where customers reach the handler, such as https://connect.example.com, with a path
+	// if its paths lie below one that is stripped. Default: the host that the API is called at.
+	BaseURL string
+
+	// HTTPS says whether a request came by HTTPS to whatever is trusted to end it. Default: whether
+	// it came by TLS to this server.
+	HTTPS func(*http.Request) bool
+
+	// Report is told of what went wrong here, for the operator's log. Default: nobody is told.
+	Report func(error)
+}
+
+// Handler serves API and page. It is safe for concurrent use, and answers every request itself: what
+// is none of its paths gets 404. It needs the path as it stands in the list above.
+type Handler struct {
+	service *connect.Service
+	store   *connect.Store
+	keys    *keyring
+	options Options
+	base    *url.URL // nil if it is the request's
+	texts   map[string]catalogue
+	pages   *template.Template
+	assets  map[string]asset
+	mux     *http.ServeMux
+}
+
+// New returns a handler. It does no I/O.
+func New(o Options) (*Handler, error) {
+	if o.Service == nil {
+		return nil, errors.New("a service is needed")
+	}
+	if o.HTTPS == nil {
+		o.HTTPS = func(r *http.Request) bool { return r.TLS != nil }
+	}
+	if o.Report == nil {
+		o.Report = func(error) {}
+	}
+	h := &Handler{service: o.Service, store: o.Service.Store(), options: o}
+	for _, origin := range o.FrameAncestors {
+		if err := checkOrigin(origin); err != nil {
+			return nil, fmt.Errorf("frame_ancestors: %w", err)
+		}
+	}
+	var err error
+	if h.base, err = parseBase(o.BaseURL); err != nil {
+		return nil, err
+	}
+	if h.keys, err = newKeyring(o.Keys); err != nil {
+		return nil, err
+	}
+	for _, k := range o.Keys {
+		for _, i := range k.Integrations {
+			if _, ok := o.Service.Integration(i); !ok {
+				return nil, fmt.Errorf("key %s: there is no integration %s: configure it, or leave it out", k.Name, i)
+			}
+		}
+	}
+	if h.texts, err = readCatalogues(); err != nil {
+		return nil, err
+	}
+	if h.assets, err = readAssets(); err != nil {
+		return nil, err
+	}
+	if h.pages, err = h.readPages(); err != nil {
+		return nil, err
+	}
+	h.route()
+	return h, nil
+}
+
+// route says which path is answered by what. A method that a path does not have is answered with 405
+// and the ones that it has.
+func (h *Handler) route() {
+	h.mux = http.NewServeMux()
+	h.api("POST /connect/sessions", h.byKey(ScopeSessions, h.createSession))
+	h.api("POST /connect/sessions/reconnect", h.byKey(ScopeSessions, h.createReconnectSession))
+	h.api("GET /connect/session", h.byToken(h.readSession))
+	h.api("DELETE /connect/session", h.byToken(h.revokeSession))
+	h.api("GET /connections/{id}", h.byKey(ScopeRead, h.readConnection))
+	h.api("DELETE /connections/{id}", h.byKey(ScopeDelete, h.deleteConnection))
+
+	h.mux.HandleFunc("GET /connect/{$}", h.enter)
+	h.mux.HandleFunc("GET /connect/assets/{name}", h.asset)
+	h.page("GET /connect/s/{session}/{$}", h.show)
+	h.page("POST /connect/s/{session}/{$}", h.submit)
+	h.page("GET /connect/s/{session}/status", h.status)
+	h.page("POST /connect/s/{session}/check", h.check)
+	h.page("GET /connect/s/{session}/keep", h.keep)
+	h.page("GET /connect/s/{session}/template/{id}", h.download)
+}
+
+// ServeHTTP answers a request.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	header := w.Header()
+	header.Set("Cache-Control", "no-store")
+	header.Set("X-Content-Type-Options", "nosniff")
+	header.Set("Referrer-Policy", "no-referrer")
+	header.Set("Cross-Origin-Resource-Policy", "same-origin")
+	header.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+	if r.URL.Path == "/connect" {
+		h.enter(w, r)
+		return
+	}
+	handler, pattern := h.mux.Handler(r)
+	switch {
+	case path.Clean(r.URL.Path) != strings.TrimSuffix(r.URL.Path, "/") && r.URL.Path != "/":
+		h.nowhere(w, r) // It would be sent elsewhere, together with its query.
+	case pattern == "":
+		h.unmatched(w, r, handler)
+	default:
+		h.mux.ServeHTTP(w, r)
+	}
+}
+
+// unmatched answers where the path or the method fit nothing. The mux's own answer tells which.
+func (h *Handler) unmatched(w http.ResponseWriter, r *http.Request, answer http.Handler) {
+	a := &silent{header: http.Header{}}
+	answer.ServeHTTP(a, r)
+	if a.status != http.StatusMethodNotAllowed {
+		h.nowhere(w, r)
+		return
+	}
+	w.Header().Set("Allow", a.header.Get("Allow"))
+	writeError(w, errMethod)
+}
+
+// silent is an answer that goes nowhere.
+type silent struct {
+	header http.Header
+	status int
+}
+
+func (s *silent) Header() http.Header { return s.header }
+
+func (s *silent) Write(b []byte) (int, error) { return len(b), nil }
+
+func (s *silent) WriteHeader(status int) { s.status = status }
+
+// HoldsToken says whether a request's URL holds the token of a connect session, and so has to be kept
+// out of logs.
+func HoldsToken(r *http.Request) bool {
+	for _, text := range []string{r.RequestURI, r.URL.RawQuery, r.URL.Path} {
+		for range 3 { // It may have been encoded on its way.
+			if strings.Contains(text, tokenParameter) || strings.Contains(text, tokenPrefix) {
+				return true
+			}
+			decoded, err := url.QueryUnescape(text)
+			if err != nil || decoded == text {
+				break
+			}
+			text = decoded
+		}
+	}
+	return false
+}
+
+// origin returns the origin that the customer's browser sees.
+func (h *Handler) origin(r *http.Request) string {
+	if h.base != nil {
+		return h.base.Scheme + "://" + h.base.Host
+	}
+	if h.options.HTTPS(r) {
+		return "https://" + r.Host
+	}
+	return "http://" + r.Host
+}
+
+// confidential says whether nobody else reads what the browser sends: it speaks HTTPS, or to its own
+// machine.
+func (h *Handler) confidential(r *http.Request) bool {
+	return h.options.HTTPS(r) || isLoopback(r.Host)
+}
+
+// private says whether a request without HTTPS comes at least from a network that the Internet does not
+// route, such as that of containers.
+func private(r *http.Request) bool {
+	a, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err != nil {
+		return false
+	}
+	ip := a.Addr().Unmap()
+	return ip.IsLoopback() || ip.IsPrivate()
+}
+
+func isLoopback(hostport string) bool {
+	host := hostport
+	if h, _, err := net.SplitHostPort(hostport); err == nil {
+		host = h
+	}
+	ip, err := netip.ParseAddr(strings.Trim(host, "[]"))
+	return strings.EqualFold(host, "localhost") || err == nil && ip.IsLoopback()
+}
+
+// checkOrigin wants what a Content-Security-Policy can name as an ancestor, and nothing that would end
+// the directive.
+func checkOrigin(text string) error {
+	u, err := url.Parse(text)
+	switch {
+	case err != nil, u.Scheme == "", u.Host == "", u.User != nil, u.Path != "", u.RawQuery != "", u.Fragment != "", strings.ContainsFunc(text, unsafeInPolicy):
+		return fmt.Errorf("%.80q is no origin: write one like https://app.example.com", text)
+	case u.Scheme != "https" && (u.Scheme != "http" || !isLoopback(u.Host)):
+		return fmt.Errorf("the origin %.80q is not https", text)
+	}
+	return nil
+}
+
+func unsafeInPolicy(c rune) bool { return c <= ' ' || c > '~' || strings.ContainsRune(";,'\"\\#", c) }
+
+func parseBase(text string) (*url.URL, error) {
+	if text == "" {
+		return nil, nil //nolint:nilnil // no base is the default
+	}
+	u, err := url.Parse(text)
+	switch {
+	case err != nil, u.Host == "", u.User != nil, u.RawQuery != "", u.Fragment != "", strings.ContainsFunc(text, unsafeInPolicy):
+		return nil, fmt.Errorf("base_url %.80q: write one like https://connect.example.com", text)
+	case u.Scheme != "https" && (u.Scheme != "http" || !isLoopback(u.Host)):
+		return nil, fmt.Errorf("base_url %.80q is not https", text)
+	}
+	u.Path = strings.TrimSuffix(u.Path, "/")
+	u.RawPath = ""
+	return u, nil
+}
