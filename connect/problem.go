@@ -49,7 +49,9 @@ const (
 // assumeProblem says why a role could not be assumed.
 func assumeProblem(err error, vendor Principal) *problem {
 	var p *problem
-	if e, ok := errors.AsType[*credentials.Error](err); ok {
+	if e, ok := errors.AsType[*sts.HelperError](err); ok {
+		p = helperProblem(e)
+	} else if e, ok := errors.AsType[*credentials.Error](err); ok {
 		p = &problem{code: CodeBrokerUnavailable, text: "the credentials that assume your role are missing at the moment", remedy: askVendor}
 		if e.Temporary() {
 			p.again = passing
@@ -131,6 +133,29 @@ func namely(vendor Principal) string {
 		return ""
 	}
 	return ": " + vendor.ARN
+}
+
+// helperProblem is about what an STS helper said, or did not say.
+func helperProblem(e *sts.HelperError) *problem {
+	p := &problem{awsCode: e.Code, requestID: e.RequestID, remedy: askVendor}
+	switch {
+	case e.Status == 0:
+		p.code, p.text = CodeHelperUnreachable, "the service that assumes your role can't be reached"
+	case strings.Contains(e.Code+" "+e.Message, "AccessDenied"), e.Code == "assume_role_failed":
+		// Its word for AWS's, as far as one can tell: a helper may say no more than this.
+		p.code, p.field, p.again = CodeAssumeRoleDenied, FieldRoleARN, settles
+		p.text = "AWS does not let the service assume this role, as far as it tells: most likely the role's trust policy has another External ID"
+		p.remedy = "compare sts:ExternalId in the role's trust policy with the External ID shown here, letter by letter, and Principal with the one that is shown"
+		return p
+	case e.Retryable():
+		p.code, p.text = CodeHelperUnreachable, "the service that assumes your role does not work at the moment"
+	default:
+		p.code, p.text = CodeHelperRefused, "the service that assumes your role refuses to"
+	}
+	if e.Retryable() {
+		p.again = passing
+	}
+	return p
 }
 
 // inputProblem is about what was typed.

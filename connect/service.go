@@ -166,6 +166,9 @@ func NewService(o ServiceOptions) (*Service, error) {
 		if err := c.Check(); err != nil {
 			return nil, err
 		}
+		if _, ok := c.Mode.(*HelperMode); ok && (c.Duration != 0 || len(c.Tags) > 0 || c.Policy != "") {
+			return nil, fmt.Errorf("integration %s: its sessions are begun by an STS helper: set duration, tags and policy there", key)
+		}
 	}
 	o.setDefaults()
 	s := &Service{
