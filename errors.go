@@ -98,7 +98,7 @@ func answerOrError(w http.ResponseWriter, r *http.Request, logger *zap.Logger, e
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(refused.status)
-	_, _ = io.WriteString(w, refused.clientText())
+	_, _ = io.WriteString(w, refused.clientText()) //nolint:gosec // plain text, which no browser takes for a page
 	return nil
 }
 

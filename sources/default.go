@@ -24,7 +24,8 @@ import (
 // there counts. It has no options. It is what is used where no credentials are configured.
 //
 // The chain is walked at the first fetch and at every refresh, never when the configuration is
-// loaded. Credentials that do not expire, such as those of a file, are kept until Caddy restarts.
+// loaded. Credentials that do not expire, such as those of a file, are kept until AWS refuses them or
+// a refresh is asked for.
 type Default struct{}
 
 // CaddyModule returns the Caddy module information.
