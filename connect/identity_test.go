@@ -1,0 +1,103 @@
+package connect
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/connect/store/storetest"
+	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/credentials"
+)
+
+func TestCredentialsOfAConnection(t *testing.T) {
+	v := newVendor(t, vendorOptions{})
+	c, d := v.connect("o1", role1), v.connect("o2", role2)
+	cache := credentials.NewCache(credentials.Options{})
+	defer cache.Close()
+	id, err := v.Identity(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	creds, err := cache.Get(t.Context(), id)
+	if err != nil || !strings.HasPrefix(creds.Value.AccessKeyID, "ASIACUSTOMER") {
+		t.Fatalf("%v, %v", creds, err)
+	}
+	if roles := id.Roles(); len(roles) != 1 || roles[0] != role1 {
+		t.Errorf("%v", roles)
+	}
+	calls := v.aws.calls()
+	same, err := v.Identity(c)
+	if again, getErr := cache.Get(t.Context(), same); err != nil || getErr != nil || again != creds || v.aws.calls() != calls {
+		t.Errorf("%v, %v, %d calls", err, getErr, v.aws.calls()-calls)
+	}
+	other, err := v.Identity(d)
+	if err != nil || other.Key == id.Key {
+		t.Errorf("%v, %v", other.Key == id.Key, err)
+	}
+	twin := c
+	twin.ID = newUUID()
+	if other, err := v.Identity(twin); err != nil || other.Key == id.Key {
+		t.Errorf("two connections with one role share credentials: %v", err)
+	}
+
+	// Paused, it is refused, and not refreshed either.
+	paused, err := v.UpdateConnection(t.Context(), c.ID, func(c *Connection) error { c.Paused = true; return nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := v.Identity(paused); !errors.Is(err, ErrPaused) {
+		t.Errorf("%v", err)
+	}
+	calls = v.aws.calls()
+	if _, err := cache.Refresh(t.Context(), id); !errors.Is(err, ErrPaused) {
+		t.Errorf("%v", err)
+	} else if e, ok := errors.AsType[*credentials.Error](err); !ok || e.Temporary() {
+		t.Errorf("%v is taken for temporary", err)
+	}
+
+	// Deleted, renewed with another role, or of an integration that is gone.
+	if err := v.DeleteConnection(t.Context(), c.ID); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := cache.Refresh(t.Context(), id); !errors.Is(err, ErrNotFound) {
+		t.Errorf("%v", err)
+	}
+	const newer = "arn:aws:iam::222222222222:role/Newer"
+	token, _, err := v.CreateReconnectSession(t.Context(), d.ID, NewSession{Integration: "acme-s3"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	v.aws.role(newer, fakeRole{externalID: d.ExternalID})
+	v.submit(token, newer, "")
+	calls = v.aws.calls()
+	if _, err := cache.Get(t.Context(), other); err == nil {
+		t.Error("the old role is still assumed")
+	}
+	d.Integration = "gone"
+	if _, err := v.Identity(d); !errors.Is(err, ErrNotFound) {
+		t.Errorf("%v", err)
+	}
+	if v.aws.calls() != calls {
+		t.Errorf("%d calls for connections that can't be used", v.aws.calls()-calls)
+	}
+	v.tellsNothing([]any{id.Key, id.Label}, c.ExternalID)
+}
+
+// TestCredentialsWhileTheStorageIsAway are asked for again: that is not the connection's fault.
+func TestCredentialsWhileTheStorageIsAway(t *testing.T) {
+	memory := &storetest.Memory{}
+	v := newVendor(t, vendorOptions{storage: memory})
+	c := v.connect("o1", role1)
+	away := newVendor(t, vendorOptions{storage: storetest.NewProcess(memory, 1, storetest.Dies), aws: v.aws})
+	id, err := away.Identity(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cache := credentials.NewCache(credentials.Options{})
+	defer cache.Close()
+	_, err = cache.Get(t.Context(), id)
+	e, ok := errors.AsType[*credentials.Error](err)
+	if !ok || !e.Temporary() || !errors.Is(err, ErrUnavailable) {
+		t.Errorf("%v", err)
+	}
+}
