@@ -125,7 +125,7 @@ var badOptions = []struct {
 	{"credentials container x", 8, "there is no source"},
 	{"credentials imds x", 8, "there is no source"},
 	{"credentials web_identity x", 8, "there is no source"},
-	{"credentials sts_helper x", 8, "there is no source"},
+	{"credentials vault x", 8, "there is no source"},
 	{"credentials roles_anywhere x", 8, "there is no source"},
 	{"credentials profile", 0, `there are no credentials named "profile"`},
 	{"credentials imds", 0, `there are no credentials named "imds"`},

@@ -69,7 +69,7 @@ func TestBadCaddyfile(t *testing.T) {
 	const semicolon = "`;` is not a separator in a Caddyfile: put each option on a line of its own, at Testfile:"
 	assume := "assume_role " + role
 	for _, tc := range []struct{ text, want string }{
-		{"profile x", `there is no source of credentials "profile": write one of assume_role, default, env, static, at Testfile:1`},
+		{"profile x", `there is no source of credentials "profile": write one of assume_role, default, env, static, sts_helper, at Testfile:1`},
 		{"default x", "default takes no value, and has 1: remove what follows it, at Testfile:1"},
 		{"default {\n region x\n}", `there are no options here, and "region" looks like one: remove it, at Testfile:2`},
 		{"env ;", semicolon + "1"},
@@ -172,7 +172,7 @@ func TestBadCaddyfile(t *testing.T) {
 }
 
 func TestNames(t *testing.T) {
-	if want := []string{"assume_role", "default", "env", "static"}; !slices.Equal(Names(), want) {
+	if want := []string{"assume_role", "default", "env", "static", "sts_helper"}; !slices.Equal(Names(), want) {
 		t.Errorf("got %v, want %v", Names(), want)
 	}
 	for _, n := range Names() {

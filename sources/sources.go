@@ -23,6 +23,7 @@ func init() {
 	caddy.RegisterModule(Env{})
 	caddy.RegisterModule(Static{})
 	caddy.RegisterModule(new(AssumeRole))
+	caddy.RegisterModule(new(STSHelper))
 }
 
 // Names returns the names of all sources, sorted.

@@ -72,9 +72,10 @@ func TestHelperAnswers(t *testing.T) {
 		`{` + camelKeys + `,"expiresAt":1738344480,"expiration":"2025-01-31T17:28:00.900Z"}`:               answeredFor,
 		`{"accessKeyId":null,` + snakeKeys + `,"expiresAt":1738344480}`:                                    answeredFor,
 		`{"region":"x","nested":{"accessKeyId":5},"list":[{"accessKeyId":6}],` + camelKeys + `,"x":true}`:  soon,
-		"\ufeff \r\n{" + camelKeys + "}\n":                                                                 soon,
 		`{"credentials":"see below","result":{` + camelKeys + `}}`:                                         soon,
 		`{"ACCESS_KEY_ID":"ASIAEXAMPLE","Secret-Access-Key":"wJalr/XUtn+FEMI","token":"FwoGZXIvYXdz=="}`:   soon,
+
+		"\ufeff \r\n{" + camelKeys + "}\n": soon,
 
 		`<AssumeRoleResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><AssumeRoleResult><AssumedRoleUser><Arn>x</Arn></AssumedRoleUser><Credentials>
 			<AccessKeyId>ASIAEXAMPLE</AccessKeyId><SecretAccessKey>wJalr/XUtn+FEMI</SecretAccessKey><SessionToken>FwoGZXIvYXdz==

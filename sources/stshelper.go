@@ -1,0 +1,218 @@
+package sources
+
+import (
+	"context"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"go.uber.org/zap/zapcore"
+
+	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/credentials"
+	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/endpoint"
+	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/sts"
+)
+
+// STSHelper gets temporary credentials of a role from an STS helper: a service that assumes roles with
+// its own broker's credentials, and hands out the sessions, such as `aws_sts_helper`. It is asked by
+// `POST` with the JSON object `{"role_arn","external_id","region","service"}`, all four always
+// there. It answers with an access key ID, a secret access key and a session token, flat or in an
+// object `credentials`, in camel, snake or AWS's own case, and with when they expire, as a date or as
+// seconds or milliseconds since 1970; without that they are used for 5 minutes.
+//
+// The placeholders `{env.*}`, `{file.*}` and `{system.*}` are resolved once, when the configuration is
+// loaded. Where it says so below, other placeholders are filled by each request, as for `assume_role`.
+//
+// At most one of `api_key`, `basic_password` and `bearer_token` may be given, and with each of them, or
+// alone, a client certificate. No redirect is followed and no proxy is asked, whatever
+// `HTTPS_PROXY` says. The helper may be on this machine or in a private network, but not at a
+// link-local address, whatever its name leads to.
+type STSHelper struct {
+	// The URL that is called, for example `https://sts-helper.example.com/assume-role`. `http://` is
+	// for this machine alone, unless `insecure` is set. Required.
+	URL string `json:"url,omitempty"`
+
+	// The ARN of the role, for example `arn:aws:iam::123456789012:role/Proxy`. Required. A request
+	// may fill it; `allow_roles` is required then.
+	RoleARN string `json:"role_arn,omitempty"`
+
+	// The External ID that the role's trust policy asks for. A request may fill it, but with
+	// nothing that the client sent, save for the client's certificate. Default: empty, which some
+	// helpers refuse.
+	ExternalID string `json:"external_id,omitempty"`
+
+	// The region that the helper is told; it must be in the role's partition. Default: the default
+	// region of that partition, such as `us-east-1`.
+	Region string `json:"region,omitempty"`
+
+	// The signing name of the service that the helper is told. Default: `sts`.
+	Service string `json:"service,omitempty"`
+
+	// The key that the helper knows this caller by. Write a placeholder such as `{env.NAME}` or
+	// `{file./PATH}`: a literal one also stands in Caddy's autosaved configuration and in the
+	// answers of its admin endpoint, which a warning says.
+	APIKey string `json:"api_key,omitempty"`
+
+	// The header that `api_key` is sent in. Default: `x-api-key`.
+	APIKeyHeader string `json:"api_key_header,omitempty"`
+
+	// The user of HTTP Basic authentication; it may be empty.
+	BasicUser string `json:"basic_user,omitempty"`
+
+	// The password of HTTP Basic authentication. Write a placeholder, as for `api_key`.
+	BasicPassword string `json:"basic_password,omitempty"`
+
+	// A bearer token. Write a placeholder, as for `api_key`.
+	BearerToken string `json:"bearer_token,omitempty"`
+
+	// A file with a certificate in PEM, followed by those of its issuers if need be, that is shown to
+	// the helper if it asks for one. It is read again for each connection.
+	ClientCertificate string `json:"client_certificate,omitempty"`
+
+	// The file with the key of `client_certificate` in PEM.
+	ClientKey string `json:"client_key,omitempty"`
+
+	// A file with the certificates in PEM of those who may have issued the helper's. Default: those
+	// that the system trusts.
+	CA string `json:"ca,omitempty"`
+
+	// How long a call may take, at most `15s`. Default: `10s`.
+	Timeout caddy.Duration `json:"timeout,omitempty"`
+
+	// Permit `http://` to another machine. Whoever is on the way can read the secret and the
+	// credentials.
+	Insecure bool `json:"insecure,omitempty"`
+
+	values helperValues
+	client *sts.HelperClient
+	key    string                               // what selects an identity but for role and External ID
+	fixed  atomic.Pointer[credentials.Identity] // if it does not depend on the request
+}
+
+// defaultHelperService is what helpers are told that want a service and pay no heed to it.
+const defaultHelperService = "sts"
+
+// CaddyModule returns the Caddy module information.
+func (*STSHelper) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{
+		ID:  Namespace + ".sts_helper",
+		New: func() caddy.Module { return new(STSHelper) },
+	}
+}
+
+// Provision resolves the placeholders that need no request, and reads certificates. It does not touch
+// the network.
+func (h *STSHelper) Provision(ctx caddy.Context) error {
+	if err := h.checkFixedFields(); err != nil {
+		return err
+	}
+	var err error
+	if h.values, err = h.helperValues(newTemplate); err != nil {
+		return err
+	}
+	if err := h.check(h.values); err != nil {
+		return err
+	}
+	if err := h.checkComplete(h.values); err != nil {
+		return err
+	}
+	if err := h.connect(); err != nil {
+		return err
+	}
+	for _, f := range []credentials.Field{{Name: "api_key", Value: h.APIKey}, {Name: "basic_password", Value: h.BasicPassword}, {Name: "bearer_token", Value: h.BearerToken}} {
+		if f.Value != "" && !HasPlaceholder(f.Value) {
+			warnOfLiteral(ctx, f.Name)
+		}
+	}
+	return nil
+}
+
+// PerRequest implements credentials.Source.
+func (h *STSHelper) PerRequest() bool {
+	return h.values.roleARN.perRequest() || h.values.externalID.perRequest()
+}
+
+// Identity implements credentials.Source.
+func (h *STSHelper) Identity(expand credentials.Expander) (credentials.Identity, error) {
+	if id := h.fixed.Load(); id != nil {
+		return *id, nil
+	}
+	in := sts.HelperInput{Region: h.values.region.known(), Service: h.values.service.known()}
+	var err error
+	if in.RoleARN, err = h.values.roleARN.resolve(expand); err != nil {
+		return credentials.Identity{}, inField("role_arn", err)
+	}
+	if in.ExternalID, err = h.values.externalID.resolve(expand); err != nil {
+		return credentials.Identity{}, inField("external_id", err)
+	}
+	if in.Service == "" {
+		in.Service = defaultHelperService
+	}
+	if in.Region == "" {
+		in.Region = defaultRegionOf(in.RoleARN)
+	}
+	if err := in.Check(); err != nil {
+		return credentials.Identity{}, err
+	}
+	client := h.client
+	id := credentials.Identity{
+		Key:     credentials.NewKey("sts_helper", h.key, in.RoleARN, credentials.Sealed(in.ExternalID), in.Region, in.Service),
+		Label:   fmt.Sprintf("sts_helper %s (from %s)", in.RoleARN, client.Host()),
+		RoleARN: in.RoleARN,
+		Fetch: func(ctx context.Context, _ *credentials.Credentials) (*credentials.Credentials, error) {
+			v, expires, err := client.AssumeRole(ctx, in)
+			if err != nil {
+				return nil, err
+			}
+			return credentials.New(v, expires, time.Now()), nil
+		},
+	}
+	if !h.PerRequest() {
+		h.fixed.Store(&id)
+	}
+	return id, nil
+}
+
+// defaultRegionOf returns the default region of a role's partition, or "" if the ARN is none, which is
+// said elsewhere.
+func defaultRegionOf(roleARN string) string {
+	role, err := sts.ParseRoleARN(roleARN)
+	if err != nil {
+		return ""
+	}
+	for _, p := range endpoint.Partitions() {
+		if p.ID == role.Partition {
+			return p.DefaultRegion
+		}
+	}
+	return ""
+}
+
+// IdentityFields implements credentials.Fields.
+func (h *STSHelper) IdentityFields() []credentials.Field {
+	return []credentials.Field{
+		{Name: "role_arn", Value: h.RoleARN},
+		{Name: "external_id", Value: h.ExternalID},
+	}
+}
+
+// MarshalLogObject leaves out what is nobody's business in Caddy's logs: the External ID, the secrets, and
+// the URL, whose query may hold one.
+func (h *STSHelper) MarshalLogObject(enc zapcore.ObjectEncoder) error {
+	enc.AddString("role_arn", h.RoleARN)
+	if h.client != nil {
+		enc.AddString("host", h.client.Host())
+	}
+	return nil
+}
+
+// Interface guards
+var (
+	_ caddy.Provisioner       = (*STSHelper)(nil)
+	_ caddyfile.Unmarshaler   = (*STSHelper)(nil)
+	_ credentials.Source      = (*STSHelper)(nil)
+	_ credentials.Fields      = (*STSHelper)(nil)
+	_ zapcore.ObjectMarshaler = (*STSHelper)(nil)
+)
