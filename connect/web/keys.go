@@ -54,7 +54,8 @@ const minSecret = 16
 
 var keyName = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
 
-func (k *Key) check() error {
+// Check says what is wrong with a key, if anything, and what to write. It does not repeat secrets.
+func (k *Key) Check() error {
 	if !keyName.MatchString(k.Name) {
 		return fmt.Errorf("%.80q can't be the name of a key: write up to 64 letters, digits, and any of -_", k.Name)
 	}
@@ -107,7 +108,7 @@ func newKeyring(keys []Key) (*keyring, error) {
 	r := &keyring{digestKey: make([]byte, sha256.Size)}
 	rand.Read(r.digestKey) // Never fails, says its documentation.
 	for i, k := range keys {
-		if err := k.check(); err != nil {
+		if err := k.Check(); err != nil {
 			return nil, err
 		}
 		if slices.ContainsFunc(keys[:i], func(other Key) bool { return other.Name == k.Name }) {

@@ -82,12 +82,12 @@ func New(o Options) (*Handler, error) {
 	}
 	h := &Handler{service: o.Service, store: o.Service.Store(), options: o}
 	for _, origin := range o.FrameAncestors {
-		if err := checkOrigin(origin); err != nil {
+		if err := CheckOrigin(origin); err != nil {
 			return nil, fmt.Errorf("frame_ancestors: %w", err)
 		}
 	}
 	var err error
-	if h.base, err = parseBase(o.BaseURL); err != nil {
+	if h.base, err = ParseBaseURL(o.BaseURL); err != nil {
 		return nil, err
 	}
 	if h.keys, err = newKeyring(o.Keys); err != nil {
@@ -236,9 +236,9 @@ func isLoopback(hostport string) bool {
 	return strings.EqualFold(host, "localhost") || err == nil && ip.IsLoopback()
 }
 
-// checkOrigin wants what a Content-Security-Policy can name as an ancestor, and nothing that would end
+// CheckOrigin wants what a Content-Security-Policy can name as an ancestor, and nothing that would end
 // the directive.
-func checkOrigin(text string) error {
+func CheckOrigin(text string) error {
 	u, err := url.Parse(text)
 	switch {
 	case err != nil, u.Scheme == "", u.Host == "", u.User != nil, u.Path != "", u.RawQuery != "", u.Fragment != "", strings.ContainsFunc(text, unsafeInPolicy):
@@ -251,7 +251,8 @@ func checkOrigin(text string) error {
 
 func unsafeInPolicy(c rune) bool { return c <= ' ' || c > '~' || strings.ContainsRune(";,'\"\\#", c) }
 
-func parseBase(text string) (*url.URL, error) {
+// ParseBaseURL reads Options.BaseURL. The URL has no slash at its end; it is nil if the text is empty.
+func ParseBaseURL(text string) (*url.URL, error) {
 	if text == "" {
 		return nil, nil //nolint:nilnil // no base is the default
 	}
