@@ -42,7 +42,6 @@ type fakeAWS struct {
 	mu       sync.Mutex
 	roles    map[string]*fakeRole
 	identity ststest.Answer // to GetCallerIdentity of others than the broker
-	hold     chan struct{}  // if not nil, AssumeRole waits for it to be closed
 	assumed  int
 }
 

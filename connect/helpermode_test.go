@@ -119,6 +119,7 @@ func TestARoleIsConnectedByAHelper(t *testing.T) {
 }
 
 func TestWhyAHelpersVerificationFails(t *testing.T) {
+	t.Parallel()
 	soon := time.Now().Add(time.Hour).UTC().Format(time.RFC3339)
 	for name, tt := range map[string]struct {
 		status int
@@ -221,7 +222,7 @@ func TestHelperModeSaysWhatIsMissing(t *testing.T) {
 	}
 	_, err = NewService(ServiceOptions{
 		Store: &Store{}, STS: sts.NewClient(sts.Config{}),
-		Integrations: map[string]*Configured{"a": {Integration: Integration{Key: "a", Policy: "{}"}, Mode: mode}},
+		Integrations: map[string]*Configured{"a": {Integration: Integration{Key: "a", Policy: `{"Statement":[]}`}, Mode: mode}},
 	})
 	if err == nil || !strings.Contains(err.Error(), "policy there") {
 		t.Errorf("%v", err)

@@ -48,7 +48,6 @@ func TestCredentialsOfAConnection(t *testing.T) {
 	if _, err := v.Identity(paused); !errors.Is(err, ErrPaused) {
 		t.Errorf("%v", err)
 	}
-	calls = v.aws.calls()
 	if _, err := cache.Refresh(t.Context(), id); !errors.Is(err, ErrPaused) {
 		t.Errorf("%v", err)
 	} else if e, ok := errors.AsType[*credentials.Error](err); !ok || e.Temporary() {

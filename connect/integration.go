@@ -33,7 +33,8 @@ type Integration struct {
 	// Regions are those that a customer may choose from. Default: all of the role's partition.
 	Regions []string `json:"regions,omitempty"`
 
-	// AllowAccounts are the only AWS accounts whose roles may be connected. Default: all.
+	// AllowAccounts are the only AWS accounts whose roles may be connected. Default: all but the
+	// vendor's own.
 	AllowAccounts []string `json:"allow_accounts,omitempty"`
 
 	// DenyAccounts are AWS accounts whose roles may not be connected, whatever AllowAccounts says.
@@ -190,6 +191,11 @@ func (i *Integration) checkSession() error {
 	if i.Duration != 0 {
 		if err := sts.CheckDuration(i.Duration); err != nil {
 			return err
+		}
+	}
+	if i.Policy != "" {
+		if err := sts.CheckPolicy(i.Policy); err != nil {
+			return fmt.Errorf("policy: %w", err)
 		}
 	}
 	tags := make([]sts.Tag, 0, len(i.Tags))

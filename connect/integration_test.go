@@ -30,6 +30,11 @@ func TestIntegrationsAreChecked(t *testing.T) {
 	if err := (&Integration{Key: "a"}).Check(); err != nil {
 		t.Errorf("with a key only: %v", err)
 	}
+	placeholders := goodIntegration()
+	placeholders.TestCall.URL = "https://b-{account}.s3.{region}.amazonaws.com/"
+	if err := placeholders.Check(); err != nil {
+		t.Errorf("placeholders: %v", err)
+	}
 	for name, tt := range map[string]struct {
 		change func(*Integration)
 		says   string
@@ -54,6 +59,9 @@ func TestIntegrationsAreChecked(t *testing.T) {
 		"a guide with a user":   {func(i *Integration) { i.Instructions[0].URL = "https://a@b.example/" }, "user"},
 		"a test without method": {func(i *Integration) { i.TestCall.Method = "get" }, "HTTP method"},
 		"a test without status": {func(i *Integration) { i.TestCall.Status = 0 }, "status"},
+		"a test of anything":    {func(i *Integration) { i.TestCall.URL = "https://b.s3.{bucket}.amazonaws.com/" }, "is no URL"},
+		"a test of who knows":   {func(i *Integration) { i.Service, i.TestCall.URL = "", "https://api.example.com/" }, "service NAME"},
+		"a policy":              {func(i *Integration) { i.Policy = "{}" }, "no Statement"},
 		"a test without URL":    {func(i *Integration) { i.TestCall.URL = "" }, "https://"},
 		"a probe":               {func(i *Integration) { i.ExternalIDProbe = "maybe" }, "require, warn or off"},
 	} {

@@ -232,9 +232,11 @@ func TestTemplatesAreFetched(t *testing.T) {
 		handler http.HandlerFunc
 		want    string
 	}{
-		"fine":       {handler: func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, roleTemplate) }},
-		"forbidden":  {handler: func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(403) }, want: "answered 403"},
-		"elsewhere":  {handler: func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, elsewhere.URL+"/x?secret", 302) }, want: "redirects to https://127.0.0.1"},
+		"fine":      {handler: func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, roleTemplate) }},
+		"forbidden": {handler: func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(403) }, want: "answered 403"},
+		"elsewhere": {handler: func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, elsewhere.URL+"/x?secret", http.StatusFound)
+		}, want: "redirects to https://127.0.0.1"},
 		"endless":    {handler: func(w http.ResponseWriter, _ *http.Request) { w.Write([]byte(strings.Repeat("# x\n", 300_000))) }, want: "more than the 1048576 bytes"},
 		"breaks off": {handler: func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, want: "can't be reached"},
 		"a page":     {handler: func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "<html>") }, want: "127.0.0.1"},

@@ -82,8 +82,9 @@ func stsProblem(e *sts.Error, vendor Principal) *problem {
 		p.code, p.field, p.again, p.causes = CodeTagSessionDenied, FieldRoleARN, settles, nil
 		p.text, p.remedy = "the role's trust policy does not allow sts:TagSession, and tags go with the session", `add "sts:TagSession" to Action beside "sts:AssumeRole" in the role's trust policy`
 	case code == "AccessDenied":
-		p.code, p.field, p.again = CodeAssumeRoleDenied, FieldRoleARN, settles
+		p.code, p.field = CodeAssumeRoleDenied, FieldRoleARN
 		if !namesOtherPolicy(lower) {
+			p.again = settles
 			p.text = "AWS does not let us assume this role, and gives the same answer whatever the reason is: most likely its trust policy has another External ID"
 			p.remedy = "compare sts:ExternalId in the role's trust policy with the External ID shown here, letter by letter" + principalToo(vendor)
 			p.causes = append([]sts.Cause{{

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/endpoint"
 	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/sts"
 )
 
@@ -35,9 +36,14 @@ func (s *Service) Submit(ctx context.Context, token, roleARN, region string) (Ve
 	if p != nil {
 		v.State, v.Step, v.Fields, v.Started, v.Ended = StateFailed, StepInput, fields, s.now(), s.now()
 		p.tell(&v)
-		if CodeInvalidRoleARN == p.code {
-			v.RoleARN = shorten(v.RoleARN)
+		// What may be anything is in Typed alone.
+		if p.code == CodeInvalidRoleARN {
+			v.RoleARN, r.arn = "", ""
 		}
+		if _, ok := endpoint.PartitionOf(v.Region); !ok {
+			v.Region, r.region = "", ""
+		}
+		s.auditRefusal(ctx, &session, &r, p)
 		return v, s.store.refuseInput(ctx, token, typed, v)
 	}
 	return s.begin(ctx, token, session.ID, typed, r, v)
@@ -112,7 +118,9 @@ func (s *Service) begin(ctx context.Context, token, key string, typed Typed, r r
 		case errors.Is(err, errRunning):
 			return s.elsewhere(session), nil
 		case errors.Is(err, errTooMany):
-			return s.refused(v, CodeTooManyAttempts, "there were too many attempts with this link", "wait ten minutes, or ask for a new link"), nil
+			v = s.refused(v, CodeTooManyAttempts, "there were too many attempts with this link", "wait ten minutes, or ask for a new link")
+			s.auditRefusal(ctx, &session, &r, &problem{code: v.Code, detail: v.Text})
+			return v, nil
 		case errors.Is(err, ErrUsed):
 			return s.Verification(ctx, token) // Another one went well meanwhile.
 		}
@@ -131,6 +139,16 @@ func (s *Service) begin(ctx context.Context, token, key string, typed Typed, r r
 func (s *Service) refused(v Verification, code Code, text, remedy string) Verification {
 	v.State, v.Step, v.Code, v.Text, v.Remedy, v.Started, v.Ended = StateFailed, StepInput, code, text, remedy, s.now(), s.now()
 	return v
+}
+
+// auditRefusal tells of a role that AWS was not asked about.
+func (s *Service) auditRefusal(ctx context.Context, session *Session, r *role, p *problem) {
+	event := roleEvent(session, AuditVerificationFailed, r)
+	event.Code, event.Text = p.code, p.detail
+	if p.detail == "" {
+		event.Text = p.text
+	}
+	s.audit(ctx, event)
 }
 
 // elsewhere is a verification that another process runs.

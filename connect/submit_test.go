@@ -223,7 +223,8 @@ type releasing struct {
 	memory *storetest.Memory
 }
 
-func (r releasing) Lock(ctx context.Context, name string) error   { return r.memory.Lock(ctx, name) }
+func (r releasing) Lock(ctx context.Context, name string) error { return r.memory.Lock(ctx, name) }
+
 func (r releasing) Unlock(ctx context.Context, name string) error { return r.memory.Unlock(ctx, name) }
 
 // TestStorageThatFailsWhileAConnectionIsMade fails once at each operation of a whole verification. Where
@@ -369,6 +370,23 @@ func TestHostileInputIsKeptSmall(t *testing.T) {
 			t.Errorf("%s has %d bytes", k, len(value))
 		}
 	}
+}
+
+// TestRefusalsAreInTheAudit, with what was typed only where it is what it should be.
+func TestRefusalsAreInTheAudit(t *testing.T) {
+	v := newVendor(t, vendorOptions{})
+	token, id := v.customer(forOrganization("o1"))
+	const own = "arn:aws:iam::" + vendorAccount + ":role/Internal"
+	v.submit(token, own, "")
+	v.submit(token, "<script>", "\x1b[2J")
+	v.wantKinds(AuditSessionCreated, AuditVerificationFailed, AuditVerificationFailed)
+	if e := v.events[1]; e.Code != CodeAccountNotAllowed || e.RoleARN != own || e.Region != "eu-west-1" || e.Session == "" || e.Text == "" {
+		t.Errorf("%+v", e)
+	}
+	if e := v.events[2]; e.Code != CodeInvalidRoleARN || e.RoleARN != "" || e.Region != "" || strings.Contains(e.Text, "\x1b") {
+		t.Errorf("%+v", e)
+	}
+	v.tellsNothing(nil, id, token)
 }
 
 // TestManyCustomersAtOnce under the race detector, with whatever else goes on.

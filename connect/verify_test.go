@@ -62,6 +62,7 @@ func TestARoleBecomesAConnection(t *testing.T) {
 }
 
 func TestWhyAVerificationFails(t *testing.T) {
+	t.Parallel()
 	const inOwnAccount = "arn:aws:iam::" + vendorAccount + ":role/Internal"
 	aws := func(status int, code, message string) ststest.Answer {
 		return ststest.Answer{Status: status, Code: code, Message: message}
@@ -120,7 +121,7 @@ func TestWhyAVerificationFails(t *testing.T) {
 		"no such role": {role: role2, code: CodeAssumeRoleDenied, step: StepAssumeRole, field: "role_arn", text: "there is no such role", most: 20},
 		"a service control policy": {
 			fake: &fakeRole{answer: aws(403, "AccessDenied", denied(role1).Message+" with an explicit deny in a service control policy")},
-			code: CodeAssumeRoleDenied, step: StepAssumeRole, field: "role_arn", text: "service control policy", most: 20,
+			code: CodeAssumeRoleDenied, step: StepAssumeRole, field: "role_arn", text: "service control policy", most: 1,
 		},
 		"tags": {
 			fake: &fakeRole{answer: aws(403, "AccessDenied", strings.Replace(denied(role1).Message, "sts:AssumeRole", "sts:TagSession", 1))},
