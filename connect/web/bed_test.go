@@ -322,7 +322,6 @@ type plainJar struct {
 	cookies map[string]*http.Cookie
 }
 
-
 func (j *plainJar) SetCookies(_ *url.URL, cookies []*http.Cookie) {
 	j.mu.Lock()
 	defer j.mu.Unlock()

@@ -110,14 +110,18 @@ func statements(all []cfn.Statement) []statement {
 	out := make([]statement, 0, len(all))
 	for _, s := range all {
 		row := statement{
-			Verb: "grants.allow", Actions: s.Actions, On: "grants.on", Resources: s.Resources,
+			Actions: s.Actions, On: "grants.on", Resources: s.Resources,
 			Conditions: s.Conditions, When: s.When, Opaque: s.Opaque,
 		}
-		if s.Effect == "Deny" {
+		switch deny, except := s.Effect == "Deny", len(s.NotActions) > 0; {
+		case deny && except:
+			row.Verb, row.Actions = "grants.deny_except", s.NotActions
+		case deny:
 			row.Verb = "grants.deny"
-		}
-		if len(s.NotActions) > 0 {
-			row.Verb, row.Actions = row.Verb+"_except", s.NotActions
+		case except:
+			row.Verb, row.Actions = "grants.allow_except", s.NotActions
+		default:
+			row.Verb = "grants.allow"
 		}
 		if len(s.NotResources) > 0 {
 			row.On, row.Resources = "grants.on_except", s.NotResources

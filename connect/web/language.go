@@ -8,6 +8,7 @@ import (
 	"html"
 	"html/template"
 	"net/http"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -52,18 +53,22 @@ func readCatalogues() (map[string]catalogue, error) {
 }
 
 // text returns a text with its values, given as name, value, name, value. A text that is missing is
-// its key, so that a page is never lost.
+// its key, so that a page is never lost. Accents grave around words, which make them code in HTML, are
+// left out.
 func (c catalogue) text(key string, values ...any) string {
-	return fill(cmp.Or(c[key], key), values, func(_, value string) string { return value })
+	return fill(strings.ReplaceAll(cmp.Or(c[key], key), "`", ""), values, func(_, value string) string { return value })
 }
 
 // prose are the names of values that are words of a sentence. All others are something to type or to
 // compare.
 var prose = map[string]bool{"vendor": true, "minutes": true, "n": true}
 
+var codeMark = regexp.MustCompile("`([^`]*)`")
+
 // coded returns a text as HTML, in which values are marked as code unless they are prose.
 func (c catalogue) coded(key string, values ...any) template.HTML {
-	text := fill(html.EscapeString(cmp.Or(c[key], key)), values, func(name, value string) string {
+	marked := codeMark.ReplaceAllString(html.EscapeString(cmp.Or(c[key], key)), "<code>$1</code>")
+	text := fill(marked, values, func(name, value string) string {
 		if prose[name] {
 			return html.EscapeString(value)
 		}

@@ -50,11 +50,6 @@ type step struct {
 
 // show answers with the page as it stands.
 func (h *Handler) show(v *visit) {
-	if lang := v.r.URL.Query().Get("lang"); lang != "" {
-		h.setLanguage(v.w, lang)
-		v.seeOther("./")
-		return
-	}
 	// That the page is open keeps the session alive. If it can't be, the page itself says why.
 	if _, err := h.store.RenewSession(v.r.Context(), v.token); errors.Is(err, connect.ErrUnavailable) {
 		h.options.Report(err)

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"html/template"
 	"slices"
 	"strings"
 	"time"
@@ -70,14 +71,14 @@ func (p *connectPage) Choices() []string {
 }
 
 // ProbeText says what was found out about the External ID.
-func (p *connectPage) ProbeText() string {
+func (p *connectPage) ProbeText() template.HTML {
 	switch p.Verification.Probe {
 	case sts.Proven:
-		return p.T("done.proven")
+		return p.H("done.proven")
 	case sts.Open:
-		return p.T("done.open")
+		return p.H("done.open")
 	case sts.Unproven:
-		return p.T("done.unproven")
+		return p.H("done.unproven")
 	default:
 		return ""
 	}

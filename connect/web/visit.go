@@ -41,6 +41,7 @@ type frame struct {
 	Up        string // the way from this page to /connect/
 	Style     string
 	Script    string
+	Icon      string
 
 	texts catalogue
 }
@@ -68,6 +69,11 @@ func (h *Handler) page(pattern string, answer func(*visit)) {
 		w.Header().Set("Referrer-Policy", "same-origin")
 		if !h.confidential(r) {
 			v.end(http.StatusForbidden, "https_required", nil)
+			return
+		}
+		if lang := r.URL.Query().Get("lang"); lang != "" && r.Method == http.MethodGet {
+			h.setLanguage(w, lang)
+			v.seeOther("./")
 			return
 		}
 		if v.token = tokenOf(r); v.token == "" {
@@ -110,6 +116,7 @@ func (v *visit) frame(i *connect.Integration) frame {
 		Up:     v.up(),
 		Style:  v.h.assets["style.css"].name,
 		Script: v.h.assets["page.js"].name,
+		Icon:   v.h.assets["icon.svg"].name,
 		texts:  v.h.texts[v.lang],
 	}
 	for _, l := range languages {
@@ -191,6 +198,9 @@ func (v *visit) end(status int, code string, page *connect.Page) {
 	end.frame = v.frame(i)
 	if end.Vendor == "" && strings.Contains(end.texts["next."+code], "{vendor}") {
 		end.Code = "unknown_link" // Whom to ask can't be said.
+	}
+	if v.r.PathValue("session") == "" {
+		end.Languages = nil // The way back here would have the token in it.
 	}
 	end.Title = end.T("code." + end.Code)
 	if status == http.StatusServiceUnavailable {

@@ -53,11 +53,13 @@
   };
   if (form) {
     const fields = ["role_arn", "region"].map((id) => document.getElementById(id));
-    let timer, asked = 0;
+    let timer, asked = 0, pressed = false;
+    // Nothing moves between pressing a button and letting it go.
+    const press = (now) => () => { pressed = now; };
+    addEventListener("pointerdown", press(true), true);
+    for (const over of ["pointerup", "pointercancel"]) addEventListener(over, press(false), true);
     const show = (input, {good = "", bad = ""} = {}, finished) => {
       const live = document.getElementById(input.id + "-live");
-      const wrong = document.getElementById(input.id + "-wrong");
-      if (wrong) wrong.hidden = true;
       const text = good || (finished ? bad : "");
       const mark = good ? "✓ " : "✕ ";
       if (live.textContent !== (text && mark + text)) live.textContent = text && mark + text;
@@ -73,6 +75,7 @@
         if (answer.status === 410) ended();
         if (!answer.ok || mine !== asked) return;
         const found = await answer.json();
+        while (pressed) await new Promise((go) => setTimeout(go, 50));
         for (const input of fields) {
           show(input, found[input.name], left || document.activeElement !== input || input.value.length > 30);
         }
