@@ -43,6 +43,13 @@ type App struct {
 	// request whose body does not fit is answered 503. Default: 4 GiB.
 	SpoolLimit int64 `json:"spool_limit,omitempty"`
 
+	// How customers' connections are kept. Required if there are integrations.
+	Connections *Connections `json:"connections,omitempty"`
+
+	// What customers may connect their AWS accounts for, by a key that names each in the API of
+	// `aws_connect`: up to 255 letters, digits, spaces, and any of `~:.@_-`.
+	Integrations map[string]*Integration `json:"integrations,omitempty"`
+
 	ctx    caddy.Context
 	logger *zap.Logger
 	spool  *payload.Spool
@@ -55,6 +62,11 @@ type App struct {
 	cache      *credentials.Cache
 	events     fetchEvents
 	release    []func()
+
+	// connect is nil unless there are integrations or connections; connectKey is what it has in
+	// its pool, until it is given back.
+	connect    *sharedConnect
+	connectKey string
 
 	// handlersChoose is set at Provision if a handler says for which host,
 	// service or region the transport behind it is to sign.
@@ -161,7 +173,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 		return err
 	}
 	a.cache = cache.(pooledCache).Cache
-	return nil
+	return a.provisionConnect(ctx)
 }
 
 // checkChain follows `from` to its end and reports names that don't exist and
@@ -316,6 +328,7 @@ func (a *App) Start() error {
 	for _, name := range slices.Sorted(maps.Keys(a.identities)) {
 		a.release = append(a.release, a.cache.Pin(a.identities[name]))
 	}
+	a.startConnect(a.ctx)
 	close(a.started)
 	a.announce()
 	return nil
@@ -324,11 +337,12 @@ func (a *App) Start() error {
 // Stop lets go of the named credentials. By then a new configuration holds
 // those that it still uses.
 func (a *App) Stop() error {
+	err := a.stopConnect()
 	for _, release := range a.release {
 		release()
 	}
 	a.release = nil
-	return nil
+	return err
 }
 
 // Cleanup gives the cache back. Caddy calls it once, also if Provision failed.

@@ -27,6 +27,12 @@ import (
 //	    }
 //	    spool_dir   <path>
 //	    spool_limit <size>
+//	    connections {
+//	        ...
+//	    }
+//	    integration <key> {
+//	        ...
+//	    }
 //	}
 func parseGlobalOption(d *caddyfile.Dispenser, existing any) (any, error) {
 	if existing != nil {
@@ -42,7 +48,17 @@ func parseGlobalOption(d *caddyfile.Dispenser, existing any) (any, error) {
 	app := App{CredentialsRaw: make(map[string]json.RawMessage)}
 	definitions := make(map[string]caddyfile.Dispenser)
 	seen := make(map[string]bool)
+	integrations := make(map[string]caddyfile.Dispenser)
 	for d.NextBlock(0) {
+		if d.Val() == "integration" {
+			at := *d
+			if err := app.unmarshalIntegration(d); err != nil {
+				return nil, err
+			}
+			at.NextArg()
+			integrations[at.Val()] = at
+			continue
+		}
 		if d.Val() != "credentials" {
 			if err := app.unmarshalOption(d, seen); err != nil {
 				return nil, err
@@ -75,6 +91,9 @@ func parseGlobalOption(d *caddyfile.Dispenser, existing any) (any, error) {
 			return nil, at.WrapErr(err)
 		}
 	}
+	if err := app.checkIntegrations(integrations); err != nil {
+		return nil, err
+	}
 	return httpcaddyfile.App{Name: appName, Value: caddyconfig.JSON(app, nil)}, nil
 }
 
@@ -89,8 +108,11 @@ func (a *App) unmarshalOption(d *caddyfile.Dispenser, seen map[string]bool) erro
 		a.SpoolDir, err = sources.OneArg(d)
 	case "spool_limit":
 		a.SpoolLimit, err = size(d)
+	case "connections":
+		a.Connections = new(Connections)
+		err = a.Connections.unmarshal(d)
 	default:
-		err = sources.Unknown(d, "credentials", "spool_dir", "spool_limit")
+		err = sources.Unknown(d, "credentials", "spool_dir", "spool_limit", "connections", "integration")
 	}
 	return err
 }

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -156,7 +155,7 @@ func (h *STSHelper) Provision(ctx caddy.Context) error {
 		BodyLimit:          h.BodyLimit,
 		Audit:              h.audit,
 	}
-	if o.Broker, o.BrokerName, err = h.broker(ctx); err != nil {
+	if o.Broker, o.BrokerName, err = h.app.broker(ctx, h, h.CredentialsName, h.CredentialsRaw); err != nil {
 		return err
 	}
 	if o.Region, err = sources.ResolveFixed(h.Region); err != nil {
@@ -182,58 +181,6 @@ func (h *STSHelper) Provision(ctx caddy.Context) error {
 	}
 	h.handler, err = stshelper.New(o)
 	return err
-}
-
-// broker returns the identity that assumes the roles, and what to call it.
-func (h *STSHelper) broker(ctx caddy.Context) (credentials.Identity, string, error) {
-	var src credentials.Source
-	var none credentials.Identity
-	var err error
-	name, field := h.CredentialsName, "credentials"
-	switch {
-	case h.CredentialsName != "" && len(h.CredentialsRaw) > 0:
-		return none, "", fieldError("credentials_name", errors.New("credentials are given too: write one of the two"))
-	case h.CredentialsName != "":
-		field = "credentials_name"
-		src, err = h.app.Source(h.CredentialsName)
-	case len(h.CredentialsRaw) > 0:
-		src, name, err = h.inlineSource(ctx)
-	default:
-		name = "default"
-		src, err = h.app.defaultSource()
-	}
-	if err != nil {
-		return none, "", fieldError(field, err)
-	}
-	if src.PerRequest() {
-		return none, "", fieldError(field, errors.New("the broker's credentials depend on the request: write fixed ones"))
-	}
-	id, err := src.Identity(nil)
-	if err != nil {
-		return none, "", fieldError(field, err)
-	}
-	return id, name, nil
-}
-
-func (h *STSHelper) inlineSource(ctx caddy.Context) (credentials.Source, string, error) {
-	var inline struct{ Source string }
-	if err := json.Unmarshal(h.CredentialsRaw, &inline); err != nil {
-		return nil, "", err
-	}
-	mod, err := ctx.LoadModule(h, "CredentialsRaw")
-	if err != nil {
-		return nil, "", err
-	}
-	src, ok := mod.(credentials.Source)
-	if !ok {
-		return nil, "", fmt.Errorf("module %T is not a source of credentials", mod)
-	}
-	if chained, ok := src.(credentials.Chained); ok {
-		if err := chained.SetResolver(h.app); err != nil {
-			return nil, "", err
-		}
-	}
-	return src, inline.Source, nil
 }
 
 // keyPlaceholder stands for the name of the caller's key.

@@ -32,17 +32,20 @@ func init() {
 	caddy.RegisterModule(SignatureAuth{})
 	caddy.RegisterModule(AdminAPI{})
 	caddy.RegisterModule(new(STSHelper))
+	caddy.RegisterModule(new(Connect))
 
 	httpcaddyfile.RegisterGlobalOption(appName, parseGlobalOption)
 	httpcaddyfile.RegisterDirective("aws_sigv4", parseDirective)
 	httpcaddyfile.RegisterHandlerDirective("aws_sigv4_auth", parseAuthDirective)
 	httpcaddyfile.RegisterHandlerDirective("aws_sts_helper", parseHelperDirective)
+	httpcaddyfile.RegisterHandlerDirective("aws_connect", parseConnectDirective)
 
 	// Beside basic_auth, and so before request_header, which could change the
 	// headers that a client signed.
 	httpcaddyfile.RegisterDirectiveOrder("aws_sigv4_auth", httpcaddyfile.After, "basic_auth")
-	// It answers everything that `handle` and `respond` have left.
+	// They answer everything that `handle` and `respond` have left.
 	httpcaddyfile.RegisterDirectiveOrder("aws_sts_helper", httpcaddyfile.Before, "reverse_proxy")
+	httpcaddyfile.RegisterDirectiveOrder("aws_connect", httpcaddyfile.Before, "reverse_proxy")
 	// Each directive that is registered before reverse_proxy is put right in
 	// front of it: what signs comes last.
 	httpcaddyfile.RegisterDirectiveOrder("aws_sigv4", httpcaddyfile.Before, "reverse_proxy")

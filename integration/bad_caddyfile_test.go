@@ -238,7 +238,7 @@ func TestBadCaddyfiles(t *testing.T) {
 		{"dynamic upstreams", fmt.Sprintf(site, "aws_sigv4 https://b.s3.eu-west-1.amazonaws.com {\ndynamic aws_sigv4\n}"), "write a reverse_proxy of your own"},
 		{"arguments for dynamic", fmt.Sprintf(site, "reverse_proxy {\ndynamic aws_sigv4 x\ntransport aws_sigv4\n}"), "takes no arguments"},
 		{"one-line block", fmt.Sprintf(site, "aws_sigv4 https://b.s3.eu-west-1.amazonaws.com { service s3 }"), "Caddyfile:2"},
-		{"connect", fmt.Sprintf(site, "aws_connect"), "unrecognized directive: aws_connect"},
+		{"connect", fmt.Sprintf(site, "aws_connect"), "aws_connect has no key, so nobody could make a connect session: write `api_key NAME SECRET`"},
 
 		// The global option.
 		{"unknown global option", fmt.Sprintf(global, "metrics"), `unknown option "metrics"`},

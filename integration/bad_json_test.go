@@ -26,7 +26,7 @@ func TestBadJSON(t *testing.T) {
 		{"unknown field", inHandler(`"algorithm": "auto"`), `unknown field "algorithm"`, ""},
 		{"unknown field of the transport", inTransport(`"strip_prefix": "/x"`), `unknown field "strip_prefix"`, ""},
 		{"unknown field of a role", inRole(`"token_code": "123456"`), `unknown field "token_code"`, ""},
-		{"unknown field of the app", fmt.Sprintf(handler, `{"connections": {}}`, ""), `unknown field "connections"`, ""},
+		{"unknown field of the app", fmt.Sprintf(handler, `{"connection": {}}`, ""), `unknown field "connection"`, ""},
 		{"unknown source", inHandler(`"credentials": {"source": "imds"}`), "credentials: ", "imds"},
 		{"no source", inHandler(`"credentials": {"role_arn": "x"}`), "credentials: ", "source"},
 

@@ -1,0 +1,170 @@
+package awssigv4
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+
+	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/connect"
+	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/connect/web"
+	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/sources"
+	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/stshelper"
+)
+
+// Connect serves what a vendor's customers connect their own AWS accounts with: an API by which the vendor
+// makes connect sessions and reads connections, and the page on which a customer grants a role. What can
+// be connected are the integrations of the `aws_sigv4` app, which also keeps the connections.
+//
+// The paths are `/connect/sessions`, `/connect/sessions/reconnect`, `/connect/session`,
+// `/connections/ID`, and everything else below `/connect/` for the page. They are exact: put the handler
+// into a `handle_path` to have them below another path, and write `base_url`. Every other path is
+// answered 404; nothing is passed on, and no error is returned to Caddy's error routes.
+//
+// A request whose URL holds the token of a connect session, which is the link that a customer follows, is
+// left out of the access log.
+type Connect struct {
+	// What the vendor's own programs authenticate with, as `Authorization: Bearer SECRET`. Without
+	// any, the API answers nobody.
+	Keys []ConnectKey `json:"keys,omitempty"`
+
+	// The URLs that customers may be sent to from the page: https, or http on the loopback. One
+	// without a path, or whose path ends with a slash, allows all below it. Default: none.
+	ReturnURLs []string `json:"return_urls,omitempty"`
+
+	// The origins, such as `https://app.example.com`, whose pages may have the Connect page in a
+	// frame. Default: none.
+	FrameAncestors []string `json:"frame_ancestors,omitempty"`
+
+	// Where customers reach this handler, such as `https://connect.example.com`, with the path that
+	// it is below, if any. Default: the host that the API is called at.
+	BaseURL string `json:"base_url,omitempty"`
+
+	handler *web.Handler
+}
+
+// ConnectKey is what a program of the vendor's authenticates with, and what it may do.
+type ConnectKey struct {
+	// The name of the key, in logs: up to 64 letters, digits, `-`, `_` and `.`.
+	Name string `json:"name,omitempty"`
+
+	// The secrets, of at least 16 visible ASCII characters; several while one takes over from
+	// another. Write placeholders such as `{env.CONNECT_KEY}` or `{file./run/secrets/connect}`:
+	// Caddy keeps literal values in its autosaved configuration.
+	Secrets []string `json:"secrets,omitempty"`
+
+	// What the key may do: any of `connect_sessions:write`, `connections:read` and
+	// `connections:delete`. Default: the first two.
+	Scopes []web.Scope `json:"scopes,omitempty"`
+
+	// The integrations that it may do that with. Default: all.
+	Integrations []string `json:"integrations,omitempty"`
+}
+
+// CaddyModule returns the Caddy module information.
+func (*Connect) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{
+		ID:  "http.handlers.aws_connect",
+		New: func() caddy.Module { return new(Connect) },
+	}
+}
+
+var errNoIntegrations = errors.New("aws_connect has nothing to connect: define it in the global option aws_sigv4, as `integration KEY` with a block")
+
+// Provision sets up the handler. It does not touch the network.
+func (c *Connect) Provision(ctx caddy.Context) error {
+	logger := ctx.Logger()
+	mod, err := ctx.App(appName)
+	if err != nil {
+		return fmt.Errorf("getting the %s app: %w", appName, err)
+	}
+	app := mod.(*App)
+	if app.connect == nil {
+		return errNoIntegrations
+	}
+	o := web.Options{
+		Service: app.connect.Service,
+		HTTPS:   overHTTPS,
+		Report:  func(err error) { logger.Error("connect", zap.Error(err)) },
+	}
+	for i, k := range c.Keys {
+		key, err := k.resolve(logger)
+		if err != nil {
+			return fieldError(fmt.Sprintf("keys[%d]", i), err)
+		}
+		o.Keys = append(o.Keys, key)
+	}
+	returns, err := resolveAll("return_urls", c.ReturnURLs)
+	if err != nil {
+		return err
+	}
+	if o.ReturnURLs, err = connect.ParseReturnList(returns); err != nil {
+		return fieldError("return_urls", err)
+	}
+	if o.FrameAncestors, err = resolveAll("frame_ancestors", c.FrameAncestors); err != nil {
+		return err
+	}
+	if o.BaseURL, err = sources.ResolveFixed(c.BaseURL); err != nil {
+		return fieldError("base_url", err)
+	}
+	c.handler, err = web.New(o)
+	return err
+}
+
+// resolve fills the placeholders of a key.
+func (k *ConnectKey) resolve(logger *zap.Logger) (web.Key, error) {
+	key := web.Key{Name: k.Name, Scopes: k.Scopes}
+	var err error
+	if key.Secrets, err = resolveAll("secrets", k.Secrets); err != nil {
+		return key, err
+	}
+	if key.Integrations, err = resolveAll("integrations", k.Integrations); err != nil {
+		return key, err
+	}
+	for i, secret := range key.Secrets {
+		if !sources.HasPlaceholder(k.Secrets[i]) {
+			logger.Warn("a key's secret stands literally in the configuration, which Caddy also saves and shows at its admin endpoint: write {env.NAME} or {file./PATH} instead", zap.String("key", k.Name))
+		}
+		if len(secret) < stshelper.ShortSecret {
+			logger.Warn(fmt.Sprintf("a key's secret has fewer than %d characters: write a longer one, such as what `openssl rand -hex 32` prints", stshelper.ShortSecret), zap.String("key", k.Name))
+		}
+	}
+	return key, nil
+}
+
+// overHTTPS says whether a request came by HTTPS to this server, or to a proxy that the server trusts.
+func overHTTPS(r *http.Request) bool {
+	if r.TLS != nil {
+		return true
+	}
+	trusted, _ := caddyhttp.GetVar(r.Context(), caddyhttp.TrustedProxyVarKey).(bool)
+	scheme := r.Header.Values("X-Forwarded-Proto")
+	return trusted && len(scheme) == 1 && strings.EqualFold(scheme[0], "https")
+}
+
+// ServeHTTP answers every request.
+func (c *Connect) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.Handler) error {
+	if web.HoldsToken(r) {
+		caddyhttp.SetVar(r.Context(), caddyhttp.LogSkipVar, true)
+	}
+	answerBeforeBody(w, r)
+	c.handler.ServeHTTP(w, r)
+	return nil
+}
+
+// MarshalLogObject keeps secrets that are written literally out of logs.
+func (c *Connect) MarshalLogObject(enc zapcore.ObjectEncoder) error {
+	enc.AddInt("keys", len(c.Keys))
+	return nil
+}
+
+var (
+	_ caddy.Provisioner           = (*Connect)(nil)
+	_ caddyhttp.MiddlewareHandler = (*Connect)(nil)
+	_ zapcore.ObjectMarshaler     = (*Connect)(nil)
+)

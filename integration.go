@@ -1,0 +1,251 @@
+package awssigv4
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/connect"
+	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/sources"
+	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/sts"
+	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/stshelper"
+)
+
+// Integration is what connections of one kind share: what customers are asked for, and how the role that
+// they grant is assumed. The placeholders `{env.*}`, `{file.*}` and `{system.*}` are resolved once, when
+// the configuration is loaded.
+type Integration struct {
+	// The vendor's name as customers see it. Default: the integration's key.
+	DisplayName string `json:"display_name,omitempty"`
+
+	// The https URL of the vendor's logo. Default: none.
+	Logo string `json:"logo,omitempty"`
+
+	// The signing name of the service that connections are for, such as `s3`.
+	Service string `json:"service,omitempty"`
+
+	// The region of connections whose customer names none.
+	Region string `json:"region,omitempty"`
+
+	// The regions that customers may choose from. Default: any of the role's partition.
+	Regions []string `json:"regions,omitempty"`
+
+	// How the customers' roles are assumed.
+	STS IntegrationSTS `json:"sts,omitzero"`
+
+	// The only AWS accounts whose roles may be connected, 12 digits each. Default: all but the
+	// broker's own, which is allowed only if it is named here.
+	AllowAccounts []string `json:"allow_accounts,omitempty"`
+
+	// AWS accounts whose roles may not be connected, whatever `allow_accounts` says.
+	DenyAccounts []string `json:"deny_accounts,omitempty"`
+
+	// How long sessions of a role last: 15 minutes to 12 hours, but not longer than the roles allow,
+	// and at most one hour if the broker is a role itself. Default: `1h`.
+	Duration caddy.Duration `json:"duration,omitempty"`
+
+	// Session tags by key. The roles' trust policies must allow `sts:TagSession`, which the Connect
+	// page says. Default: none.
+	Tags map[string]string `json:"tags,omitempty"`
+
+	// A session policy, in JSON, that narrows what the roles allow. It holds no placeholders.
+	// Default: none.
+	Policy string `json:"policy,omitempty"`
+
+	// CloudFormation templates that make the role, a card each on the Connect page, in their order.
+	Templates []connect.Template `json:"templates,omitempty"`
+
+	// Guides for customers. The Connect page links each of its fields to the first one.
+	Instructions []connect.Instruction `json:"instructions,omitempty"`
+
+	// A request that has to succeed with the role's credentials before it is connected. In its URL,
+	// `{region}` and `{account}` stand for those of the role. Default: none.
+	TestCall *connect.TestCall `json:"test_call,omitempty"`
+
+	// What to do about roles that can be assumed without the right External ID: `require` refuses
+	// them, `warn` connects them and says so, `off` does not look. Default: `require`.
+	ExternalIDProbe connect.ProbeMode `json:"external_id_probe,omitempty"`
+}
+
+// IntegrationSTS says how an integration's roles are assumed: by a broker whose credentials this server
+// has.
+type IntegrationSTS struct {
+	// The name of the broker's credentials, which the `aws_sigv4` app defines. Excludes
+	// `credentials`.
+	CredentialsName string `json:"credentials_name,omitempty"`
+
+	// Where the broker's credentials come from, if they are not among the named ones. They must
+	// not depend on a request. Default: the AWS SDK's default chain.
+	CredentialsRaw json.RawMessage `json:"credentials,omitempty" caddy:"namespace=aws_sigv4.credentials inline_key=source"`
+
+	// The region of the STS that is called. Default: the connection's.
+	Region string `json:"region,omitempty"`
+
+	// The URL of the STS that is called, in place of AWS's own in the region.
+	Endpoint string `json:"endpoint,omitempty"`
+
+	// Call the FIPS 140 endpoint of the region.
+	FIPS bool `json:"fips,omitempty"`
+}
+
+// resolve fills the placeholders of an integration, and checks it.
+func (i *Integration) resolve(key string) (connect.Integration, error) {
+	r := connect.Integration{
+		Key:             key,
+		Duration:        time.Duration(i.Duration),
+		ExternalIDProbe: i.ExternalIDProbe,
+		Templates:       slices.Clone(i.Templates),
+		Instructions:    slices.Clone(i.Instructions),
+	}
+	var err error
+	fill := func(field, value string, into *string) {
+		if err != nil {
+			return
+		}
+		if *into, err = sources.ResolveFixed(value); err != nil {
+			err = fieldError(field, err)
+		}
+	}
+	fill("display_name", i.DisplayName, &r.DisplayName)
+	fill("logo", i.Logo, &r.Logo)
+	fill("service", i.Service, &r.Service)
+	fill("region", i.Region, &r.Region)
+	r.Tags = make(map[string]string, len(i.Tags))
+	for _, k := range slices.Sorted(maps.Keys(i.Tags)) {
+		var value string
+		fill("tags."+k, i.Tags[k], &value)
+		r.Tags[k] = value
+	}
+	for n := range r.Templates {
+		fillTemplate(&r.Templates[n], fmt.Sprintf("templates[%d].", n), fill)
+	}
+	for n := range r.Instructions {
+		in, field := &r.Instructions[n], fmt.Sprintf("instructions[%d].", n)
+		fill(field+"label", in.Label, &in.Label)
+		fill(field+"url", in.URL, &in.URL)
+		fill(field+"description", in.Description, &in.Description)
+	}
+	if i.TestCall != nil {
+		call := *i.TestCall
+		fill("test_call.url", callPlaceholders.Replace(call.URL), &call.URL)
+		r.TestCall = &call
+	}
+	if err != nil {
+		return r, err
+	}
+	for _, l := range []struct {
+		field  string
+		values []string
+		into   *[]string
+	}{
+		{"regions", i.Regions, &r.Regions},
+		{"allow_accounts", i.AllowAccounts, &r.AllowAccounts},
+		{"deny_accounts", i.DenyAccounts, &r.DenyAccounts},
+	} {
+		if *l.into, err = resolveAll(l.field, l.values); err != nil {
+			return r, err
+		}
+	}
+	if r.Policy, err = checkedPolicy(i.Policy); err != nil {
+		return r, fieldError("policy", err)
+	}
+	return r, r.Check()
+}
+
+// callPlaceholders keep what a test call fills in from being read as Caddy's placeholders.
+var callPlaceholders = strings.NewReplacer("{region}", `\{region\}`, "{account}", `\{account\}`)
+
+func fillTemplate(t *connect.Template, field string, fill func(field, value string, into *string)) {
+	for _, f := range []struct {
+		name string
+		text *string
+	}{
+		{"label", &t.Label},
+		{"description", &t.Description},
+		{"url", &t.URL},
+		{"file", &t.File},
+		{"stack_name", &t.StackName},
+	} {
+		fill(field+f.name, *f.text, f.text)
+	}
+	parameters := make(map[string]string, len(t.Parameters))
+	for _, name := range slices.Sorted(maps.Keys(t.Parameters)) {
+		var value string
+		fill(field+"parameters."+name, t.Parameters[name], &value)
+		parameters[name] = value
+	}
+	t.Parameters = parameters
+}
+
+func checkedPolicy(policy string) (string, error) {
+	if policy == "" {
+		return "", nil
+	}
+	if err := sts.CheckPolicy(policy); err != nil {
+		return "", err
+	}
+	compact, err := sts.CompactPolicy(policy)
+	if err != nil {
+		return "", err
+	}
+	return compact, sts.CheckPolicySize(compact, nil)
+}
+
+// where returns which STS is called.
+func (s *IntegrationSTS) where() (sts.Where, error) {
+	w := sts.Where{FIPS: s.FIPS}
+	var err error
+	if w.Region, err = sources.ResolveFixed(s.Region); err != nil {
+		return w, fieldError("region", err)
+	}
+	if w.Endpoint, err = sources.ResolveFixed(s.Endpoint); err != nil {
+		return w, fieldError("endpoint", err)
+	}
+	if w.Region != "" {
+		if err := stshelper.CheckRegion(w.Region); err != nil {
+			return w, fieldError("region", err)
+		}
+	}
+	if err := w.Check(); err != nil {
+		return w, fieldError("endpoint", err)
+	}
+	return w, nil
+}
+
+// configure makes an integration ready for use. It returns a text that differs wherever roles may be
+// assumed in another way.
+func (a *App) configure(ctx caddy.Context, key string, i *Integration) (c *connect.Configured, way string, err error) {
+	if i == nil {
+		return nil, "", errors.New("it is null: write an object")
+	}
+	c = new(connect.Configured)
+	if c.Integration, err = i.resolve(key); err != nil {
+		return nil, "", err
+	}
+	if c.Mode, way, err = a.mode(ctx, &c.Integration, &i.STS); err != nil {
+		return nil, "", fieldError("sts", err)
+	}
+	return c, way, nil
+}
+
+// mode returns how roles are assumed.
+func (a *App) mode(ctx caddy.Context, i *connect.Integration, s *IntegrationSTS) (connect.Mode, string, error) {
+	where, err := s.where()
+	if err != nil {
+		return nil, "", err
+	}
+	broker, name, err := a.broker(ctx, s, s.CredentialsName, s.CredentialsRaw)
+	if err != nil {
+		return nil, "", err
+	}
+	mode, err := connect.NewBrokerMode(connect.BrokerOptions{
+		Client: connectSTS, Cache: a.cache, Broker: broker, Name: name, STS: where, Home: i.Region,
+	})
+	return mode, fmt.Sprintf("broker %q %q %+v", broker.Key, name, where), err
+}

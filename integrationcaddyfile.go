@@ -1,0 +1,441 @@
+package awssigv4
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+
+	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/connect"
+	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/connect/seal"
+	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/sources"
+)
+
+// unmarshal reads a part of the global option. Syntax:
+//
+//	connections {
+//	    key              <key>
+//	    old_key          <keys...>
+//	    session_life     <duration>
+//	    propagation_wait <duration>|off
+//	    recheck_every    <duration>|off
+//	}
+//
+// old_key may be given several times.
+func (c *Connections) unmarshal(d *caddyfile.Dispenser) error {
+	if _, err := sources.Args(d, 0, 0); err != nil {
+		return err
+	}
+	seen := make(map[string]bool)
+	for nesting := d.Nesting(); d.NextBlock(nesting); {
+		option := d.Val()
+		if option == "old_key" {
+			if err := appendValues(d, &c.OldKeys, checkSealKey); err != nil {
+				return err
+			}
+			continue
+		}
+		if err := sources.Once(d, seen); err != nil {
+			return err
+		}
+		var err error
+		switch option {
+		case "key":
+			err = oneValue(d, &c.Key, checkSealKey)
+		case "session_life":
+			c.SessionLife, err = aDuration(d, "write 1m to 8h")
+		case "propagation_wait":
+			c.PropagationWait, err = durationOrOff(d, "write 1s to 10m, or off")
+		case "recheck_every":
+			c.RecheckEvery, err = durationOrOff(d, "write 1m or more, or off")
+		default:
+			err = sources.Unknown(d, "key", "old_key", "session_life", "propagation_wait", "recheck_every")
+		}
+		if err != nil {
+			return err
+		}
+		if err := c.checkTimes(); err != nil {
+			return d.WrapErr(err)
+		}
+	}
+	if c.Key == "" {
+		return d.Err("connections has no key to seal them with: write `key {file./run/secrets/seal-key}`; `openssl rand -base64 32` makes one")
+	}
+	return nil
+}
+
+func checkSealKey(text string) error {
+	_, err := seal.ParseKey(text)
+	return err
+}
+
+// aDuration reads an option's only argument as a duration above zero.
+func aDuration(d *caddyfile.Dispenser, remedy string) (caddy.Duration, error) {
+	option := d.Val()
+	text, err := sources.OneArg(d)
+	if err != nil {
+		return 0, err
+	}
+	duration, err := caddy.ParseDuration(text)
+	if err != nil || duration <= 0 {
+		return 0, d.Errf("%s %q: %s", option, text, remedy)
+	}
+	return caddy.Duration(duration), nil
+}
+
+// durationOrOff is aDuration for options that may be off, which is a negative duration.
+func durationOrOff(d *caddyfile.Dispenser, remedy string) (caddy.Duration, error) {
+	ahead := *d
+	if ahead.NextArg() && ahead.Val() == "off" {
+		_, err := sources.OneArg(d)
+		return -1, err
+	}
+	return aDuration(d, remedy)
+}
+
+// unmarshalIntegration reads a part of the global option. Syntax:
+//
+//	integration <key> {
+//	    display_name      <name>
+//	    logo              <url>
+//	    service           <name>
+//	    region            <name>
+//	    regions           <names...>
+//	    sts credentials   <name>
+//	    sts credentials   <source> [<args...>] {
+//	        ...
+//	    }
+//	    sts_region        <name>
+//	    sts_endpoint      <url>
+//	    fips
+//	    allow_accounts    <accounts...>
+//	    deny_accounts     <accounts...>
+//	    duration          <duration>
+//	    tag               <key> <value>
+//	    policy            `<json>`
+//	    template          <id> {
+//	        label                 <text>
+//	        description           <text>
+//	        url                   <url>
+//	        file                  <path>
+//	        stack_name            <name>
+//	        parameter             <name> <value>
+//	        external_id_parameter <name>
+//	        account_parameter     <name>
+//	        principal_parameter   <name>
+//	    }
+//	    instructions {
+//	        label       <text>
+//	        url         <url>
+//	        description <text>
+//	    }
+//	    test_call         <method> <url> [<status>]
+//	    external_id_probe require|warn|off
+//	}
+//
+// integration, and in it tag, template, parameter and instructions, may be given several times.
+func (a *App) unmarshalIntegration(d *caddyfile.Dispenser) error {
+	at := *d
+	key, err := sources.OneArg(d)
+	if err != nil {
+		return err
+	}
+	if err := connect.CheckIntegrationKey(key); err != nil {
+		return d.WrapErr(err)
+	}
+	if _, ok := a.Integrations[key]; ok {
+		return d.Errf("integration %s is there twice: give one another key", key)
+	}
+	i := new(Integration)
+	seen := make(map[string]bool)
+	for nesting := d.Nesting(); d.NextBlock(nesting); {
+		if err := i.unmarshalOption(d, key, seen); err != nil {
+			return err
+		}
+		// Here, the error has the option's line.
+		if err := i.checkWritten(key); err != nil {
+			return d.WrapErr(err)
+		}
+	}
+	if err := i.checkTestCall(key); err != nil {
+		return at.WrapErr(err)
+	}
+	if a.Integrations == nil {
+		a.Integrations = make(map[string]*Integration)
+	}
+	a.Integrations[key] = i
+	return nil
+}
+
+var integrationOptions = []string{
+	"display_name", "logo", "service", "region", "regions", "sts", "sts_region", "sts_endpoint", "fips", "allow_accounts",
+	"deny_accounts", "duration", "tag", "policy", "template", "instructions", "test_call", "external_id_probe",
+}
+
+func (i *Integration) unmarshalOption(d *caddyfile.Dispenser, key string, seen map[string]bool) error {
+	option := d.Val()
+	if !slices.Contains(integrationOptions, option) {
+		return sources.Unknown(d, integrationOptions...)
+	}
+	switch option {
+	case "tag":
+		return keyAndValue(d, &i.Tags)
+	case "template":
+		return i.unmarshalTemplate(d, key)
+	case "instructions":
+		return i.unmarshalInstructions(d)
+	}
+	if err := sources.Once(d, seen); err != nil {
+		return err
+	}
+	one := map[string]*string{
+		"display_name": &i.DisplayName, "logo": &i.Logo, "service": &i.Service, "region": &i.Region,
+		"sts_region": &i.STS.Region, "sts_endpoint": &i.STS.Endpoint,
+	}[option]
+	many := map[string]*[]string{"regions": &i.Regions, "allow_accounts": &i.AllowAccounts, "deny_accounts": &i.DenyAccounts}[option]
+	var err error
+	switch {
+	case one != nil:
+		*one, err = someText(d)
+	case many != nil:
+		*many, err = sources.Args(d, 1, 1<<10)
+	case option == "sts":
+		err = i.STS.unmarshal(d)
+	case option == "fips":
+		_, err = sources.Args(d, 0, 0)
+		i.STS.FIPS = true
+	case option == "duration":
+		i.Duration, err = aDuration(d, "write 15m to 12h, with the unit")
+	case option == "policy":
+		if d.CountRemainingArgs() != 1 {
+			return d.Err("a policy is JSON, in which blanks and braces mean something to a Caddyfile too: write it between backticks")
+		}
+		i.Policy, err = sources.OneArg(d)
+		if err == nil {
+			if _, wrong := checkedPolicy(i.Policy); wrong != nil {
+				err = d.WrapErr(fieldError("policy", wrong))
+			}
+		}
+	case option == "test_call":
+		err = i.unmarshalTestCall(d)
+	case option == "external_id_probe":
+		var mode string
+		mode, err = someText(d)
+		i.ExternalIDProbe = connect.ProbeMode(mode)
+	}
+	return err
+}
+
+// someText reads an option's only argument, which must not be empty.
+func someText(d *caddyfile.Dispenser) (string, error) {
+	option := d.Val()
+	text, err := sources.OneArg(d)
+	if err == nil && text == "" {
+		err = d.Errf("%s is empty: write a value, or leave the option out", option)
+	}
+	return text, err
+}
+
+// keyAndValue reads an option's two arguments into a map, in which no key is given twice.
+func keyAndValue(d *caddyfile.Dispenser, into *map[string]string) error {
+	option := d.Val()
+	args, err := sources.Args(d, 2, 2)
+	if err != nil {
+		return err
+	}
+	if _, ok := (*into)[args[0]]; ok {
+		return d.Errf("%s %s is given twice: keep one", option, args[0])
+	}
+	if *into == nil {
+		*into = make(map[string]string)
+	}
+	(*into)[args[0]] = args[1]
+	return nil
+}
+
+// unmarshal reads `sts credentials …`.
+func (s *IntegrationSTS) unmarshal(d *caddyfile.Dispenser) error {
+	if !d.NextArg() || d.Val() != "credentials" {
+		return d.Err("sts says who assumes the customers' roles: write `sts credentials NAME`, with a name from the global option aws_sigv4, or `sts credentials SOURCE …`")
+	}
+	var t Target
+	if err := t.unmarshalCredentials(d); err != nil {
+		return err
+	}
+	s.CredentialsName, s.CredentialsRaw = t.CredentialsName, t.CredentialsRaw
+	return nil
+}
+
+func (i *Integration) unmarshalTemplate(d *caddyfile.Dispenser, key string) error {
+	id, err := sources.OneArg(d)
+	if err != nil {
+		return err
+	}
+	i.Templates = append(i.Templates, connect.Template{ID: id})
+	t := &i.Templates[len(i.Templates)-1]
+	if err := i.checkWritten(key); err != nil {
+		return d.WrapErr(err)
+	}
+	into := map[string]*string{
+		"label": &t.Label, "description": &t.Description, "url": &t.URL, "file": &t.File, "stack_name": &t.StackName,
+		"external_id_parameter": &t.ExternalIDParameter, "account_parameter": &t.AccountParameter, "principal_parameter": &t.PrincipalParameter,
+	}
+	seen := make(map[string]bool)
+	for nesting := d.Nesting(); d.NextBlock(nesting); {
+		if d.Val() == "parameter" {
+			if err := keyAndValue(d, &t.Parameters); err != nil {
+				return err
+			}
+			continue
+		}
+		field, ok := into[d.Val()]
+		if !ok {
+			return sources.Unknown(d, "label", "description", "url", "file", "stack_name", "parameter", "external_id_parameter", "account_parameter", "principal_parameter")
+		}
+		if err := sources.Once(d, seen); err != nil {
+			return err
+		}
+		if *field, err = someText(d); err != nil {
+			return err
+		}
+		if err := i.checkWritten(key); err != nil {
+			return d.WrapErr(err)
+		}
+	}
+	switch {
+	case t.URL == "" && t.File == "":
+		return d.Errf("template %s is nowhere: write `url https://…` or `file PATH` in its block", t.ID)
+	case t.ExternalIDParameter == "":
+		return d.Errf("template %s has no external_id_parameter: write the name of its parameter that takes the customer's External ID", t.ID)
+	}
+	return nil
+}
+
+func (i *Integration) unmarshalInstructions(d *caddyfile.Dispenser) error {
+	if _, err := sources.Args(d, 0, 0); err != nil {
+		return err
+	}
+	var in connect.Instruction
+	into := map[string]*string{"label": &in.Label, "url": &in.URL, "description": &in.Description}
+	seen := make(map[string]bool)
+	for nesting := d.Nesting(); d.NextBlock(nesting); {
+		field, ok := into[d.Val()]
+		if !ok {
+			return sources.Unknown(d, "label", "url", "description")
+		}
+		if err := sources.Once(d, seen); err != nil {
+			return err
+		}
+		var err error
+		if *field, err = someText(d); err != nil {
+			return err
+		}
+	}
+	if in.URL == "" {
+		return d.Err("instructions have no url: write where the guide is")
+	}
+	i.Instructions = append(i.Instructions, in)
+	return nil
+}
+
+func (i *Integration) unmarshalTestCall(d *caddyfile.Dispenser) error {
+	args, err := sources.Args(d, 2, 3)
+	if err != nil {
+		return err
+	}
+	i.TestCall = &connect.TestCall{Method: args[0], URL: args[1], Status: 200}
+	if len(args) == 3 {
+		if i.TestCall.Status, err = strconv.Atoi(args[2]); err != nil {
+			return d.Errf("test_call: %q is no status to expect: write one like 200", args[2])
+		}
+	}
+	return nil
+}
+
+// checkWritten checks what is written so far. Placeholders are still open, and options may follow.
+func (i *Integration) checkWritten(key string) error {
+	w := i.written(key)
+	if w.TestCall != nil {
+		w.Service = cmp.Or(w.Service, "s3") // It may follow.
+	}
+	if err := w.Check(); err != nil {
+		return err
+	}
+	where := IntegrationSTS{Region: known(i.STS.Region, ""), Endpoint: known(i.STS.Endpoint, ""), FIPS: i.STS.FIPS}
+	_, err := where.where()
+	return err
+}
+
+// checkTestCall checks what can only be said when all options are there.
+func (i *Integration) checkTestCall(key string) error {
+	w := i.written(key)
+	if sources.HasPlaceholder(i.Service) {
+		w.Service = "s3"
+	}
+	return w.Check()
+}
+
+// written is the integration without what is not known before placeholders are resolved.
+func (i *Integration) written(key string) *connect.Integration {
+	w := &connect.Integration{
+		Key: key, Logo: known(i.Logo, ""), Service: known(i.Service, ""), Region: known(i.Region, ""),
+		Regions: allKnown(i.Regions), AllowAccounts: allKnown(i.AllowAccounts), DenyAccounts: allKnown(i.DenyAccounts),
+		Duration: time.Duration(i.Duration), Tags: maps.Clone(i.Tags), ExternalIDProbe: i.ExternalIDProbe,
+	}
+	if len(w.Regions) < len(i.Regions) {
+		w.Region = "" // It may be among those that are not known.
+	}
+	for k, v := range w.Tags {
+		w.Tags[k] = known(v, "x")
+	}
+	for _, t := range i.Templates {
+		t.URL, t.StackName = known(t.URL, exampleURL), known(t.StackName, "")
+		if t.URL == "" && t.File == "" {
+			t.URL = exampleURL // It may follow.
+		}
+		w.Templates = append(w.Templates, t)
+	}
+	for _, in := range i.Instructions {
+		w.Instructions = append(w.Instructions, connect.Instruction{URL: known(in.URL, exampleURL)})
+	}
+	if c := i.TestCall; c != nil && !sources.HasPlaceholder(callPlaceholders.Replace(c.URL)) {
+		w.TestCall = c
+	}
+	return w
+}
+
+const exampleURL = "https://example.com/"
+
+// known returns a value, or another one in its place if it holds a placeholder.
+func known(value, otherwise string) string {
+	if sources.HasPlaceholder(value) {
+		return otherwise
+	}
+	return value
+}
+
+func allKnown(values []string) []string {
+	return slices.DeleteFunc(slices.Clone(values), sources.HasPlaceholder)
+}
+
+// checkIntegrations reports, while file and line are known, integrations without a seal key, and those
+// that name credentials that are not defined.
+func (a *App) checkIntegrations(definitions map[string]caddyfile.Dispenser) error {
+	for _, key := range slices.Sorted(maps.Keys(definitions)) {
+		at := definitions[key]
+		if a.Connections == nil {
+			return at.WrapErr(fmt.Errorf("integration %s: %w", key, errNoSealKey))
+		}
+		name := a.Integrations[key].STS.CredentialsName
+		if _, ok := a.CredentialsRaw[name]; !ok && name != "" {
+			err := unknownCredentials(name, slices.Sorted(maps.Keys(a.CredentialsRaw)))
+			return at.WrapErr(fmt.Errorf("integration %s: sts: %w", key, err))
+		}
+	}
+	return nil
+}
