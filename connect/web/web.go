@@ -249,7 +249,7 @@ func CheckOrigin(text string) error {
 	return nil
 }
 
-func unsafeInPolicy(c rune) bool { return c <= ' ' || c > '~' || strings.ContainsRune(";,'\"\\#", c) }
+func unsafeInPolicy(c rune) bool { return c <= ' ' || c > '~' || strings.ContainsRune(";,'\"\\#*", c) }
 
 // ParseBaseURL reads Options.BaseURL. The URL has no slash at its end; it is nil if the text is empty.
 func ParseBaseURL(text string) (*url.URL, error) {
