@@ -135,7 +135,7 @@ func (f *fakeSTS) respond(r *wireverify.Request) wireverify.Response {
 	case does.code != "":
 		return stsError(503, does.code, does.says)
 	}
-	key := wireverify.Key{Secret: "secret of " + call.issued, Token: "token/of+" + call.issued + "=="}
+	key := wireverify.Key{Secret: "secret/of+" + call.issued, Token: "token/of+" + call.issued + "=="}
 	does.keys.add(call.issued, key)
 	f.brokers.add(call.issued, key) // It may assume another role.
 	return wireverify.Response{Headers: []wireverify.Header{{Name: "X-Amzn-Requestid", Value: "r"}}, Body: fmt.Sprintf(

@@ -51,7 +51,7 @@ func TestSecretsAreNotLogged(t *testing.T) {
 			tokens := []string{"token/of+the/static=="}
 			for _, call := range append(sts.callsFor("Role"), sts.callsFor("Down")...) {
 				if call.issued != "" {
-					secrets = append(secrets, "secret of "+call.issued)
+					secrets = append(secrets, "secret/of+"+call.issued)
 					tokens = append(tokens, "token/of+"+call.issued+"==")
 				}
 			}

@@ -122,7 +122,7 @@ func TestHelperAudits(t *testing.T) {
 	}
 	secrets := []string{helperKey, helperOldKey, "wrong-key-0123456789", "private-id", "broker/secret+key"}
 	for _, call := range append(sts.callsFor("Acme"), sts.callsFor("AcmeAgent")...) {
-		secrets = append(secrets, "secret of "+call.issued, "token/of+"+call.issued+"==")
+		secrets = append(secrets, "secret/of+"+call.issued, "token/of+"+call.issued+"==")
 	}
 	for _, secret := range secrets {
 		for _, spelled := range spellings(secret) {
