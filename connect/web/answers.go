@@ -68,9 +68,7 @@ func invalidBody(problems ...fieldProblem) *apiError {
 func writeJSON(w http.ResponseWriter, status int, v any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	e := json.NewEncoder(w)
-	e.SetEscapeHTML(true)
-	e.Encode(v) //nolint:errchkjson // All that is given here can be encoded; the client may be gone.
+	json.NewEncoder(w).Encode(v) //nolint:errcheck // all that is given here can be encoded; the client may be gone
 }
 
 func writeError(w http.ResponseWriter, e *apiError) {

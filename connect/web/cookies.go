@@ -22,14 +22,15 @@ const maxSessions = 8
 
 var sessionID = regexp.MustCompile(`^[0-9a-f]{16}$`)
 
-// cookie returns a cookie. Inside of a frame of another site a browser sends it only if it is None, and
-// keeps it apart for each of these sites if it is Partitioned.
-func (h *Handler) cookie(name, value string) *http.Cookie {
-	c := &http.Cookie{Name: name, Value: value, Path: "/", HttpOnly: true, Secure: true, SameSite: http.SameSiteLaxMode}
+// setCookie gives the browser a cookie for so many seconds, or takes it away. Inside of a frame of another
+// site a browser sends a cookie only if it is None, and keeps it apart for each of these sites if it is
+// Partitioned.
+func (h *Handler) setCookie(w http.ResponseWriter, name, value string, seconds int) {
+	c := &http.Cookie{Name: name, Value: value, Path: "/", MaxAge: seconds, HttpOnly: true, Secure: true, SameSite: http.SameSiteLaxMode}
 	if len(h.options.FrameAncestors) > 0 {
 		c.SameSite, c.Partitioned = http.SameSiteNoneMode, true
 	}
-	return c
+	http.SetCookie(w, c)
 }
 
 // remember gives the browser the token of a session, and takes the oldest ones away if it has many.
@@ -41,18 +42,10 @@ func (h *Handler) remember(w http.ResponseWriter, r *http.Request, session conne
 		}
 	}
 	for len(others) >= maxSessions {
-		h.forget(w, others[0])
+		h.setCookie(w, others[0], "", -1)
 		others = others[1:]
 	}
-	c := h.cookie(sessionCookie+session.ID, token)
-	c.MaxAge = max(int(time.Until(session.Limit).Seconds()), 60)
-	http.SetCookie(w, c)
-}
-
-func (h *Handler) forget(w http.ResponseWriter, name string) {
-	c := h.cookie(name, "")
-	c.MaxAge = -1
-	http.SetCookie(w, c)
+	h.setCookie(w, sessionCookie+session.ID, token, max(int(time.Until(session.Limit).Seconds()), 60))
 }
 
 // tokenOf returns the token of the session whose page is asked for, or "".
@@ -72,8 +65,6 @@ func tokenOf(r *http.Request) string {
 // setLanguage remembers a language that was chosen.
 func (h *Handler) setLanguage(w http.ResponseWriter, tag string) {
 	if isLanguage(tag) {
-		c := h.cookie(languageCookie, tag)
-		c.MaxAge = 365 * 24 * 3600
-		http.SetCookie(w, c)
+		h.setCookie(w, languageCookie, tag, 365*24*3600)
 	}
 }

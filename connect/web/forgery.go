@@ -24,18 +24,16 @@ func (h *Handler) forged(r *http.Request, token string) bool {
 }
 
 // sameOrigin wants the browser's word that a request comes from our own page. Sec-Fetch-Site is what no
-// page can set; browsers without it send Origin.
+// page can set, and holds whatever a proxy made of the host; browsers without it send Origin.
 // See https://www.w3.org/TR/fetch-metadata/.
 func (h *Handler) sameOrigin(r *http.Request) bool {
 	site, origin := r.Header.Values("Sec-Fetch-Site"), r.Header.Values("Origin")
 	switch {
 	case len(site) > 1 || len(origin) > 1:
 		return false
-	case len(site) == 1 && site[0] != "same-origin":
-		return false
-	case len(origin) == 1 && origin[0] != "null":
-		return strings.EqualFold(origin[0], h.origin(r))
+	case len(site) == 1:
+		return site[0] == "same-origin"
 	default:
-		return len(site) == 1
+		return len(origin) == 1 && strings.EqualFold(origin[0], h.origin(r))
 	}
 }

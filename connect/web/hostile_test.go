@@ -34,6 +34,7 @@ func TestForgery(t *testing.T) {
 			{"our own page", token, []string{"Sec-Fetch-Site", "same-origin", "Origin", own}, true},
 			{"our own page in a browser without Sec-Fetch-Site", token, []string{"Origin", own}, true},
 			{"our own page in one that hides the origin", token, []string{"Sec-Fetch-Site", "same-origin", "Origin", "null"}, true},
+			{"our own page behind a proxy that changes the host", token, []string{"Sec-Fetch-Site", "same-origin", "Origin", "https://connect.example.com"}, true},
 
 			{"no token", "", []string{"Sec-Fetch-Site", "same-origin", "Origin", own}, false},
 			{"a wrong token", strings.Repeat("0", 64), []string{"Sec-Fetch-Site", "same-origin", "Origin", own}, false},

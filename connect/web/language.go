@@ -105,7 +105,7 @@ func languageOf(r *http.Request) string {
 		q   float64
 	}
 	var wishes []wish
-	for _, part := range strings.Split(strings.Join(r.Header.Values("Accept-Language"), ","), ",") {
+	for part := range strings.SplitSeq(strings.Join(r.Header.Values("Accept-Language"), ","), ",") {
 		tag, parameters, _ := strings.Cut(part, ";")
 		tag = strings.ToLower(strings.TrimSpace(tag))
 		q := 1.0

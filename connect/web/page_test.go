@@ -102,7 +102,7 @@ func TestIDsAndLabels(t *testing.T) {
 			if strings.Contains(m[0], "href") && !strings.HasPrefix(m[1], "#") {
 				continue
 			}
-			for _, id := range strings.Fields(strings.TrimPrefix(m[1], "#")) {
+			for id := range strings.FieldsSeq(strings.TrimPrefix(m[1], "#")) {
 				if !slices.Contains(ids, id) {
 					t.Errorf("%s:%s refers to nothing", name, m[0])
 				}

@@ -131,7 +131,7 @@ func glob(t *testing.T, pattern string) []string {
 
 func read(t *testing.T, name string) string {
 	t.Helper()
-	data, err := os.ReadFile(name) //nolint:gosec // a file of this package
+	data, err := os.ReadFile(name)
 	if err != nil {
 		t.Fatal(err)
 	}
