@@ -22,12 +22,13 @@ import (
 // be connected are the integrations of the `aws_sigv4` app, which also keeps the connections.
 //
 // The paths are `/connect/sessions`, `/connect/sessions/reconnect`, `/connect/session`,
-// `/connections/ID`, and everything else below `/connect/` for the page. They are exact: put the handler
-// into a `handle_path` to have them below another path, and write `base_url`. Every other path is
+// `/connections/ID`, and everything else below `/connect/` for the page. To have them below another path,
+// put the handler into a `handle` for it, and write that path into `base_url`. Every other path is
 // answered 404; nothing is passed on, and no error is returned to Caddy's error routes.
 //
 // A request whose URL holds the token of a connect session, which is the link that a customer follows, is
-// left out of the access log.
+// left out of the access log. Handlers in front of this one may log it: at the level DEBUG Caddy's
+// `rewrite`, `uri` and `handle_path` do.
 type Connect struct {
 	// What the vendor's own programs authenticate with, as `Authorization: Bearer SECRET`. Without
 	// any, the API answers nobody.
@@ -42,10 +43,12 @@ type Connect struct {
 	FrameAncestors []string `json:"frame_ancestors,omitempty"`
 
 	// Where customers reach this handler, such as `https://connect.example.com`, with the path that
-	// it is below, if any. Default: the host that the API is called at.
+	// it is below, if any, which it then takes away from requests. Default: the host that the API
+	// is called at.
 	BaseURL string `json:"base_url,omitempty"`
 
 	handler *web.Handler
+	path    string // of base_url
 }
 
 // ConnectKey is what a program of the vendor's authenticates with, and what it may do.
@@ -112,7 +115,13 @@ func (c *Connect) Provision(ctx caddy.Context) error {
 	if o.BaseURL, err = sources.ResolveFixed(c.BaseURL); err != nil {
 		return fieldError("base_url", err)
 	}
-	c.handler, err = web.New(o)
+	if c.handler, err = web.New(o); err != nil {
+		return err
+	}
+	base, err := web.ParseBaseURL(o.BaseURL)
+	if base != nil {
+		c.path = base.Path
+	}
 	return err
 }
 
@@ -153,8 +162,24 @@ func (c *Connect) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.
 		caddyhttp.SetVar(r.Context(), caddyhttp.LogSkipVar, true)
 	}
 	answerBeforeBody(w, r)
-	c.handler.ServeHTTP(w, r)
+	c.handler.ServeHTTP(w, c.belowBase(r))
 	return nil
+}
+
+// belowBase takes the path of base_url away from a request, unless something before has.
+func (c *Connect) belowBase(r *http.Request) *http.Request {
+	rest, ok := strings.CutPrefix(r.URL.Path, c.path+"/")
+	if c.path == "" || !ok {
+		return r
+	}
+	u := *r.URL
+	u.Path, u.RawPath = "/"+rest, ""
+	if raw, ok := strings.CutPrefix(r.URL.RawPath, c.path+"/"); ok {
+		u.RawPath = "/" + raw
+	}
+	below := *r
+	below.URL = &u
+	return &below
 }
 
 // MarshalLogObject keeps secrets that are written literally out of logs.

@@ -168,7 +168,9 @@ func forTest(t *testing.T, config []byte, log, level string) []byte {
 		t.Fatal(err)
 	}
 	c["admin"] = map[string]any{"disabled": true, "config": map[string]any{"persist": false}}
-	c["storage"] = map[string]any{"module": "file_system", "root": tempDir(t)}
+	if c["storage"] == nil {
+		c["storage"] = map[string]any{"module": "file_system", "root": tempDir(t)}
+	}
 	logging := object(c, "logging", "logs", "default")
 	logging["writer"] = map[string]any{"output": "file", "filename": log, "roll": false}
 	logging["encoder"] = map[string]any{"format": "json"}
