@@ -30,9 +30,7 @@ import (
 // `HTTPS_PROXY` says. The helper may be on this machine or in a private network, but not at a
 // link-local address, whatever its name leads to.
 type STSHelper struct {
-	// The URL that is called, for example `https://sts-helper.example.com/assume-role`. `http://` is
-	// for this machine alone, unless `insecure` is set. Required.
-	URL string `json:"url,omitempty"`
+	HelperEndpoint
 
 	// The ARN of the role, for example `arn:aws:iam::123456789012:role/Proxy`. Required. A request
 	// may fill it; `allow_roles` is required then.
@@ -50,44 +48,9 @@ type STSHelper struct {
 	// The signing name of the service that the helper is told. Default: `sts`.
 	Service string `json:"service,omitempty"`
 
-	// The key that the helper knows this caller by. Write a placeholder such as `{env.NAME}` or
-	// `{file./PATH}`: a literal one also stands in Caddy's autosaved configuration and in the
-	// answers of its admin endpoint, which a warning says.
-	APIKey string `json:"api_key,omitempty"`
-
-	// The header that `api_key` is sent in. Default: `x-api-key`.
-	APIKeyHeader string `json:"api_key_header,omitempty"`
-
-	// The user of HTTP Basic authentication; it may be empty.
-	BasicUser string `json:"basic_user,omitempty"`
-
-	// The password of HTTP Basic authentication. Write a placeholder, as for `api_key`.
-	BasicPassword string `json:"basic_password,omitempty"`
-
-	// A bearer token. Write a placeholder, as for `api_key`.
-	BearerToken string `json:"bearer_token,omitempty"`
-
-	// A file with a certificate in PEM, followed by those of its issuers if need be, that is shown to
-	// the helper if it asks for one. It is read again for each connection.
-	ClientCertificate string `json:"client_certificate,omitempty"`
-
-	// The file with the key of `client_certificate` in PEM.
-	ClientKey string `json:"client_key,omitempty"`
-
-	// A file with the certificates in PEM of those who may have issued the helper's. Default: those
-	// that the system trusts.
-	CA string `json:"ca,omitempty"`
-
-	// How long a call may take, at most `15s`. Default: `10s`.
-	Timeout caddy.Duration `json:"timeout,omitempty"`
-
-	// Permit `http://` to another machine. Whoever is on the way can read the secret and the
-	// credentials.
-	Insecure bool `json:"insecure,omitempty"`
-
 	values helperValues
 	client *sts.HelperClient
-	key    string                               // what selects an identity but for role and External ID
+	key    string                               // what selects an identity but for what is asked for
 	fixed  atomic.Pointer[credentials.Identity] // if it does not depend on the request
 }
 
@@ -118,15 +81,8 @@ func (h *STSHelper) Provision(ctx caddy.Context) error {
 	if err := h.checkComplete(h.values); err != nil {
 		return err
 	}
-	if err := h.connect(); err != nil {
-		return err
-	}
-	for _, f := range []credentials.Field{{Name: "api_key", Value: h.APIKey}, {Name: "basic_password", Value: h.BasicPassword}, {Name: "bearer_token", Value: h.BearerToken}} {
-		if f.Value != "" && !HasPlaceholder(f.Value) {
-			warnOfLiteral(ctx, f.Name)
-		}
-	}
-	return nil
+	h.client, h.key, err = h.HelperEndpoint.Client(ctx)
+	return err
 }
 
 // PerRequest implements credentials.Source.

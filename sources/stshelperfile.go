@@ -50,15 +50,42 @@ func (h *STSHelper) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 }
 
 func (h *STSHelper) unmarshalOption(d *caddyfile.Dispenser, seen map[string]bool) error {
+	into := map[string]*string{"role_arn": &h.RoleARN, "external_id": &h.ExternalID, "region": &h.Region, "service": &h.Service}[d.Val()]
+	if into == nil {
+		return h.UnmarshalOption(d, seen, "role_arn", "external_id", "region", "service")
+	}
+	option := d.Val()
+	if err := Once(d, seen); err != nil {
+		return err
+	}
+	var err error
+	if *into, err = OneArg(d); err == nil && *into == "" {
+		err = d.Errf("%s is empty: write a value, or leave the option out", option)
+	}
+	return err
+}
+
+// UnmarshalOption reads one of the options of an endpoint from Caddyfile tokens:
+//
+//	api_key            <key> [header <name>]
+//	basic              <user> <password>
+//	bearer             <token>
+//	client_certificate <file> <key_file>
+//	ca                 <file>
+//	timeout            <duration>
+//	insecure
+//
+// What others there are beside them goes into the error about an unknown one. An error has the option's
+// line.
+func (h *HelperEndpoint) UnmarshalOption(d *caddyfile.Dispenser, seen map[string]bool, others ...string) error {
 	into := map[string][]*string{
-		"role_arn": {&h.RoleARN}, "external_id": {&h.ExternalID}, "region": {&h.Region}, "service": {&h.Service},
 		"api_key": {&h.APIKey}, "basic": {&h.BasicUser, &h.BasicPassword}, "bearer": {&h.BearerToken},
 		"client_certificate": {&h.ClientCertificate, &h.ClientKey}, "ca": {&h.CA}, "timeout": {new(string)}, "insecure": {},
 	}
 	option := d.Val()
 	values, ok := into[option]
 	if !ok {
-		return Unknown(d, "role_arn", "external_id", "region", "service", "api_key", "basic", "bearer", "client_certificate", "ca", "timeout", "insecure")
+		return Unknown(d, append(others, "api_key", "basic", "bearer", "client_certificate", "ca", "timeout", "insecure")...)
 	}
 	if err := Once(d, seen); err != nil {
 		return err
@@ -96,6 +123,9 @@ func (h *STSHelper) unmarshalOption(d *caddyfile.Dispenser, seen map[string]bool
 		}
 		h.Timeout = caddy.Duration(timeout)
 	}
+	if err := h.CheckWritten(); err != nil {
+		return d.WrapErr(err)
+	}
 	return nil
 }
 
@@ -109,15 +139,41 @@ func (h *STSHelper) checkWritten() error {
 	if err != nil {
 		return err
 	}
+	return h.check(v)
+}
+
+// CheckWritten checks an endpoint in a Caddyfile that is being read: all placeholders are still open, and
+// options may follow.
+func (h *HelperEndpoint) CheckWritten() error {
+	var v endpointValues
+	if err := checkFilled(h.fields(&v)); err != nil {
+		return err
+	}
+	v, err := h.values(unresolved)
+	if err != nil {
+		return err
+	}
 	if _, err := v.auth(); err != nil && !v.anyAuthIsOpen() {
 		return err
 	}
 	return h.check(v)
 }
 
+// CheckAllWritten is CheckWritten when no options follow.
+func (h *HelperEndpoint) CheckAllWritten() error {
+	if err := h.CheckWritten(); err != nil {
+		return err
+	}
+	v, err := h.values(unresolved)
+	if err != nil {
+		return err
+	}
+	return h.checkComplete(v)
+}
+
 // anyAuthIsOpen says whether what the helper knows this caller by is not known before placeholders are
 // resolved.
-func (v helperValues) anyAuthIsOpen() bool {
+func (v endpointValues) anyAuthIsOpen() bool {
 	for _, t := range []template{v.apiKey, v.apiKeyHeader, v.basicUser, v.basicPassword, v.bearerToken} {
 		if t.perRequest() {
 			return true
