@@ -165,23 +165,47 @@ func TestEveryOptionCounts(t *testing.T) {
 		code      string
 		cause     []string
 	}{
-		{"the wrong External ID", "from middle\n\t\t\texternal_id <external-id>", "from middle\n\t\t\texternal_id another-id", standin.Role{}, "", "",
-			"AccessDenied", []string{"does not accept this broker with this External ID", "letter by letter", middleARN}},
-		{"no External ID", "from middle\n\t\t\texternal_id <external-id>", "from middle", standin.Role{}, "", "",
-			"AccessDenied", []string{"asks for an External ID, of which none was sent", "write external_id"}},
+		{
+			"the wrong External ID", "from middle\n\t\t\texternal_id <external-id>", "from middle\n\t\t\texternal_id another-id",
+			standin.Role{},
+			"", "",
+			"AccessDenied",
+			[]string{"does not accept this broker with this External ID", "letter by letter", middleARN},
+		},
+		{
+			"no External ID", "from middle\n\t\t\texternal_id <external-id>", "from middle",
+			standin.Role{},
+			"", "",
+			"AccessDenied",
+			[]string{"asks for an External ID, of which none was sent", "write external_id"},
+		},
 		{"a role that is not there", "<reader>", readerARN + "2", standin.Role{}, "", "", "AccessDenied", []string{"does not accept this broker"}},
 		{"a wrong MFA secret", "<mfa-secret>", "MFRGGZDFMZTWQ2LKMFRGGZDFMZTWQ2LK", standin.Role{}, "", "", "AccessDenied", []string{"MFA device's code was not accepted"}},
 		{"another MFA device", "mfa/broker", "mfa/other", standin.Role{}, "", "", "AccessDenied", []string{"MFA device's code was not accepted"}},
-		{"no sts:TagSession", "", "", standin.Role{ARN: readerARN}, middleARN, `["sts:AssumeRole","sts:SetSourceIdentity"]`,
-			"AccessDenied", []string{"does not allow sts:TagSession"}},
-		{"no sts:SetSourceIdentity", "", "", standin.Role{ARN: hubARN, MaxSessionDuration: 12 * time.Hour}, brokerARN, `["sts:AssumeRole","sts:TagSession"]`,
-			"AccessDenied", []string{"does not allow sts:SetSourceIdentity"}},
+		{
+			"no sts:TagSession", "", "",
+			standin.Role{ARN: readerARN},
+			middleARN, `["sts:AssumeRole","sts:SetSourceIdentity"]`,
+			"AccessDenied",
+			[]string{"does not allow sts:TagSession"},
+		},
+		{
+			"no sts:SetSourceIdentity", "", "",
+			standin.Role{ARN: hubARN, MaxSessionDuration: 12 * time.Hour},
+			brokerARN, `["sts:AssumeRole","sts:TagSession"]`,
+			"AccessDenied",
+			[]string{"does not allow sts:SetSourceIdentity"},
+		},
 		{"more than the role allows", "", "", standin.Role{ARN: hubARN}, brokerARN, allActions, "ValidationError", []string{"does not allow sessions of 2h0m0s"}},
 		{"a transitive tag set again", "tag stage three", "tag team ads", standin.Role{}, "", "", "InvalidParameterValue", []string{"transitive tag"}},
 		{"another source identity", "tag stage three", "source_identity bob", standin.Role{}, "", "", "AccessDenied", []string{"sts:SetSourceIdentity"}},
-		{"a session policy that lets the broker assume nothing else", "policy_arns arn:aws:iam::aws:policy/AssumeOnly",
+		{
+			"a session policy that lets the broker assume nothing else", "policy_arns arn:aws:iam::aws:policy/AssumeOnly",
 			"policy `{\"Version\":\"2012-10-17\",\"Statement\":[{\"Effect\":\"Allow\",\"Action\":\"sts:*\",\"Resource\":\"arn:aws:iam::*:role/other\"}]}`",
-			standin.Role{}, "", "", "AccessDenied", []string{"the session policy of the broker's own session"}},
+			standin.Role{},
+			"", "", "AccessDenied",
+			[]string{"the session policy of the broker's own session"},
+		},
 		{"a policy that IAM does not understand", `"s3:PutObject"`, `"PutObject"`, standin.Role{}, "", "", "MalformedPolicyDocument", []string{"not one that IAM understands"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -280,9 +304,9 @@ http://<site> {
 	}
 	names := map[string]int{}
 	for _, s := range b.Sessions(readerARN) {
-		names[s.Name+" "+s.Tags["user"]]++
+		names[s.Name+":"+s.Tags["user"]]++
 	}
-	if want := map[string]int{"alice alice": 1, "bob bob": 1}; !maps.Equal(names, want) || len(b.Calls()) != 2 {
+	if want := map[string]int{"alice:alice": 1, "bob:bob": 1}; !maps.Equal(names, want) || len(b.Calls()) != 2 {
 		t.Errorf("sessions: %v of %d calls, want %v", names, len(b.Calls()), want)
 	}
 }
