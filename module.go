@@ -25,7 +25,7 @@ import (
 )
 
 func init() {
-	caddy.RegisterModule(App{})
+	caddy.RegisterModule(new(App))
 	caddy.RegisterModule(Handler{})
 	caddy.RegisterModule(Transport{})
 	caddy.RegisterModule(PlannedUpstream{})
