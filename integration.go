@@ -74,7 +74,7 @@ type Integration struct {
 }
 
 // IntegrationSTS says how an integration's roles are assumed: by a broker whose credentials this server
-// has.
+// has, or by an STS helper.
 type IntegrationSTS struct {
 	// The name of the broker's credentials, which the `aws_sigv4` app defines. Excludes
 	// `credentials`.
@@ -84,7 +84,12 @@ type IntegrationSTS struct {
 	// not depend on a request. Default: the AWS SDK's default chain.
 	CredentialsRaw json.RawMessage `json:"credentials,omitempty" caddy:"namespace=aws_sigv4.credentials inline_key=source"`
 
-	// The region of the STS that is called. Default: the connection's.
+	// The STS helper that assumes the roles. Excludes `credentials_name` and `credentials`, and the
+	// integration's `duration`, `tags` and `policy`, which are the helper's business.
+	Helper *IntegrationHelper `json:"helper,omitempty"`
+
+	// The region of the STS that is called. Default: the connection's. With a helper, it is that
+	// which is asked whose credentials the helper gave.
 	Region string `json:"region,omitempty"`
 
 	// The URL of the STS that is called, in place of AWS's own in the region.
@@ -92,6 +97,21 @@ type IntegrationSTS struct {
 
 	// Call the FIPS 140 endpoint of the region.
 	FIPS bool `json:"fips,omitempty"`
+}
+
+// IntegrationHelper is an STS helper that assumes an integration's roles with a broker of its own.
+type IntegrationHelper struct {
+	sources.HelperEndpoint
+
+	// The helper's broker, whom the customers' roles have to trust, since no helper tells it: the
+	// ARN of a role or a user, or the 12 digits of an account. Required.
+	Principal string `json:"principal,omitempty"`
+
+	// Have the helper find out whether a role asks for its External ID, by `POST` to
+	// `probe-external-id` beside the URL, as `aws_sts_helper` does for keys with `probe`. Default:
+	// the helper is asked for credentials with other External IDs, which shows roles that take
+	// them, and proves nothing of others; `external_id_probe` must not be `require` then.
+	Probe bool `json:"probe,omitempty"`
 }
 
 // resolve fills the placeholders of an integration, and checks it.
@@ -240,6 +260,9 @@ func (a *App) mode(ctx caddy.Context, i *connect.Integration, s *IntegrationSTS)
 	if err != nil {
 		return nil, "", err
 	}
+	if s.Helper != nil {
+		return helperMode(ctx, i, s, where)
+	}
 	broker, name, err := a.broker(ctx, s, s.CredentialsName, s.CredentialsRaw)
 	if err != nil {
 		return nil, "", err
@@ -249,3 +272,40 @@ func (a *App) mode(ctx caddy.Context, i *connect.Integration, s *IntegrationSTS)
 	})
 	return mode, fmt.Sprintf("broker %q %q %+v", broker.Key, name, where), err
 }
+
+// helperMode returns how roles are assumed by a helper.
+func helperMode(ctx caddy.Context, i *connect.Integration, s *IntegrationSTS, where sts.Where) (connect.Mode, string, error) {
+	switch {
+	case s.CredentialsName != "" || len(s.CredentialsRaw) > 0:
+		return nil, "", fieldError("helper", errors.New("credentials are given too: write one of the two"))
+	case i.Duration != 0 || len(i.Tags) > 0 || i.Policy != "":
+		return nil, "", fieldError("helper", errHelperSessions)
+	case s.Helper.provesNothing(i.ExternalIDProbe):
+		return nil, "", fieldError("helper", errHelperProbe)
+	}
+	client, key, err := s.Helper.Client(ctx)
+	if err != nil {
+		return nil, "", fieldError("helper", err)
+	}
+	o := connect.HelperOptions{Client: client, Key: key, Service: i.Service, STS: where}
+	if o.Principal, err = sources.ResolveFixed(s.Helper.Principal); err != nil {
+		return nil, "", fieldError("helper.principal", err)
+	}
+	if s.Helper.Probe {
+		o.Probe = client.Probe
+	}
+	mode, err := connect.NewHelperMode(o)
+	if err != nil {
+		return nil, "", fieldError("helper", err)
+	}
+	return mode, fmt.Sprintf("helper %q %q %t %+v", key, o.Principal, s.Helper.Probe, where), nil
+}
+
+// provesNothing says whether no role could be connected, because none can be proven.
+func (h *IntegrationHelper) provesNothing(mode connect.ProbeMode) bool {
+	return !h.Probe && (mode == "" || mode == connect.ProbeRequire)
+}
+
+var errHelperProbe = errors.New("no role could be shown to ask for its External ID, so none would be connected: write `probe` if the helper has probe-external-id, as aws_sts_helper has for keys with probe, or else `external_id_probe warn`")
+
+var errHelperSessions = errors.New("how long sessions last, their tags and their policy are the helper's business: leave duration, tag and policy out, and write them there")

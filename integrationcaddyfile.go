@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/connect"
 	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/connect/seal"
+	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/connect/trust"
 	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/sources"
 )
 
@@ -110,6 +112,17 @@ func durationOrOff(d *caddyfile.Dispenser, remedy string) (caddy.Duration, error
 //	    sts credentials   <source> [<args...>] {
 //	        ...
 //	    }
+//	    sts helper        <url> {
+//	        principal          <arn>|<account>
+//	        probe
+//	        api_key            <key> [header <name>]
+//	        basic              <user> <password>
+//	        bearer             <token>
+//	        client_certificate <file> <key_file>
+//	        ca                 <file>
+//	        timeout            <duration>
+//	        insecure
+//	    }
 //	    sts_region        <name>
 //	    sts_endpoint      <url>
 //	    fips
@@ -162,7 +175,7 @@ func (a *App) unmarshalIntegration(d *caddyfile.Dispenser) error {
 			return d.WrapErr(err)
 		}
 	}
-	if err := i.checkTestCall(key); err != nil {
+	if err := i.checkComplete(key); err != nil {
 		return at.WrapErr(err)
 	}
 	if a.Integrations == nil {
@@ -258,17 +271,71 @@ func keyAndValue(d *caddyfile.Dispenser, into *map[string]string) error {
 	return nil
 }
 
-// unmarshal reads `sts credentials …`.
+// unmarshal reads `sts credentials …` and `sts helper …`.
 func (s *IntegrationSTS) unmarshal(d *caddyfile.Dispenser) error {
-	if !d.NextArg() || d.Val() != "credentials" {
-		return d.Err("sts says who assumes the customers' roles: write `sts credentials NAME`, with a name from the global option aws_sigv4, or `sts credentials SOURCE …`")
+	who := ""
+	if d.NextArg() {
+		who = d.Val()
 	}
-	var t Target
-	if err := t.unmarshalCredentials(d); err != nil {
+	switch who {
+	case "credentials":
+		var t Target
+		if err := t.unmarshalCredentials(d); err != nil {
+			return err
+		}
+		s.CredentialsName, s.CredentialsRaw = t.CredentialsName, t.CredentialsRaw
+		return nil
+	case "helper":
+		s.Helper = new(IntegrationHelper)
+		return s.Helper.unmarshal(d)
+	}
+	return d.Err("sts says who assumes the customers' roles: write `sts credentials NAME`, with a name from the global option aws_sigv4, `sts credentials SOURCE …` or `sts helper URL`")
+}
+
+func (h *IntegrationHelper) unmarshal(d *caddyfile.Dispenser) error {
+	var err error
+	if h.URL, err = sources.OneArg(d); err != nil {
 		return err
 	}
-	s.CredentialsName, s.CredentialsRaw = t.CredentialsName, t.CredentialsRaw
+	if err := h.CheckWritten(); err != nil {
+		return d.WrapErr(err)
+	}
+	seen := make(map[string]bool)
+	for nesting := d.Nesting(); d.NextBlock(nesting); {
+		switch d.Val() {
+		case "principal", "probe":
+			if err := sources.Once(d, seen); err != nil {
+				return err
+			}
+			if d.Val() == "probe" {
+				_, err = sources.Args(d, 0, 0)
+				h.Probe = true
+			} else {
+				err = oneValue(d, &h.Principal, checkPrincipal)
+			}
+		default:
+			err = h.UnmarshalOption(d, seen, "principal", "probe")
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if h.Principal == "" {
+		return d.Err("sts helper has no principal, so customers would not know whom their roles have to trust: write `principal ARN` in its block, with the role or user that the helper assumes roles as")
+	}
+	if err := h.CheckAllWritten(); err != nil {
+		return d.WrapErr(err)
+	}
 	return nil
+}
+
+func checkPrincipal(text string) error {
+	partition := "aws"
+	if arn := strings.Split(text, ":"); arn[0] == "arn" && len(arn) > 1 {
+		partition = arn[1]
+	}
+	_, err := trust.ParsePrincipal(partition, text)
+	return err
 }
 
 func (i *Integration) unmarshalTemplate(d *caddyfile.Dispenser, key string) error {
@@ -366,13 +433,19 @@ func (i *Integration) checkWritten(key string) error {
 	if err := w.Check(); err != nil {
 		return err
 	}
+	if i.STS.Helper != nil && (i.Duration != 0 || len(i.Tags) > 0 || i.Policy != "") {
+		return fmt.Errorf("integration %s: sts helper: %w", key, errHelperSessions)
+	}
 	where := IntegrationSTS{Region: known(i.STS.Region, ""), Endpoint: known(i.STS.Endpoint, ""), FIPS: i.STS.FIPS}
 	_, err := where.where()
 	return err
 }
 
-// checkTestCall checks what can only be said when all options are there.
-func (i *Integration) checkTestCall(key string) error {
+// checkComplete checks what can only be said when all options are there.
+func (i *Integration) checkComplete(key string) error {
+	if h := i.STS.Helper; h != nil && h.provesNothing(i.ExternalIDProbe) {
+		return fmt.Errorf("integration %s: sts helper: %w", key, errHelperProbe)
+	}
 	w := i.written(key)
 	if sources.HasPlaceholder(i.Service) {
 		w.Service = "s3"

@@ -1,6 +1,7 @@
 package integration_test
 
 import (
+	"cmp"
 	"crypto/rand"
 	"encoding/base64"
 	"encoding/json"
@@ -41,8 +42,10 @@ type connectParts struct {
 	before      string // in the global options
 	connections string
 	integration string
+	sts         string // in place of the broker's credentials
 	handler     string // in the block of aws_connect
 	wrap        string // a block around aws_connect
+	after       string // more sites
 }
 
 // newConnectBed starts neither; see caddyfile and start.
@@ -72,8 +75,8 @@ func (b *connectBed) caddyfile(p connectParts) string {
 	}
 	return "{\ndebug\nservers {\ntrace\n}\nlog {\nlevel DEBUG\n}\nstorage file_system " + b.storage + "/data\n" + p.before +
 		"\naws_sigv4 {\ncredentials broker " + brokerSource + "\nconnections {\nkey {file." + b.keyFile + "}\n" + p.connections + "\n}\n" +
-		"integration acme-s3 {\ndisplay_name \"Acme Analytics\"\nservice s3\nregion eu-west-1\nsts credentials broker\n" + p.integration + "\n}\n}\n}\n" +
-		"http://<site> {\nlog {\noutput file " + b.access + "\n}\n" + handler + "}\n"
+		"integration acme-s3 {\ndisplay_name \"Acme Analytics\"\nservice s3\nregion eu-west-1\n" + cmp.Or(p.sts, "sts credentials broker") + "\n" + p.integration + "\n}\n}\n}\n" +
+		"http://<site> {\nlog {\noutput file " + b.access + "\n}\n" + handler + "}\n" + p.after
 }
 
 // answer is AWS's.

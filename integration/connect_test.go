@@ -169,6 +169,33 @@ func TestConnectSurvivesBrokenReloads(t *testing.T) {
 	b.settle()
 }
 
+// TestConnectByAHelper: the helper in the same process assumes the role, and proves that it asks for its
+// External ID.
+func TestConnectByAHelper(t *testing.T) {
+	b := newConnectBed(t)
+	config := b.caddyfile(connectParts{
+		sts:   "sts helper http://<site2>/assume-role {\nbearer {env.HELPER_TEST_KEY}\nprincipal arn:aws:iam::111122223333:user/AKIDBROKER\nprobe\n}",
+		after: "http://<site2> {\naws_sts_helper {\ncredentials broker\napi_key connect {env.HELPER_TEST_KEY} {\nroles arn:aws:iam::*:role/*/*\nprobe\n}\n}\n}\n",
+	})
+	t.Setenv("HELPER_TEST_KEY", helperKey)
+	b.start(config)
+	_, link := b.session("globex")
+	c := b.follow(link)
+	externalID := c.read(shownExternalID)
+	b.makeRole(customerRole, externalID)
+	c.submit(customerRole, "").expect(t, 303)
+	c.wait("succeeded")
+	_, events := b.told()
+	lines, _ := b.told()
+	if created := lines[slices.Index(events, "connection_created")]; created["probe"] != "proven" {
+		t.Errorf("the role is %v", created)
+	}
+	if log := b.everything(); strings.Contains(log, helperKey) || strings.Contains(log, externalID) {
+		t.Error("a log holds the helper's key or the External ID")
+	}
+	b.settle()
+}
+
 // TestConnectBelowAPath: base_url says where customers find it.
 func TestConnectBelowAPath(t *testing.T) {
 	b := newConnectBed(t)

@@ -207,27 +207,10 @@ func (c *HelperClient) AssumeRole(ctx context.Context, in HelperInput) (sigv4.Cr
 	if err := in.Check(); err != nil {
 		return none, time.Time{}, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, c.timeout)
-	defer cancel()
-
-	req, err := c.request(ctx, in)
+	told := c.teller(in)
+	res, body, err := c.ask(ctx, c.url, in, told)
 	if err != nil {
 		return none, time.Time{}, err
-	}
-	told := &teller{role: in.RoleARN, secrets: append([]string{in.ExternalID}, c.auth.secrets...)}
-	res, err := c.http.Do(req)
-	if err != nil {
-		return none, time.Time{}, c.noAnswer(ctx, told, err)
-	}
-	defer res.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(res.Body, maxHelperAnswer+1))
-	switch {
-	case err != nil:
-		return none, time.Time{}, c.noAnswer(ctx, told, fmt.Errorf("the answer broke off: %w", err))
-	case res.StatusCode < 200 || res.StatusCode > 299:
-		return none, time.Time{}, c.refusal(res, told, body)
-	case len(body) > maxHelperAnswer:
-		return none, time.Time{}, c.refusedAnswer(res, told, nil, fmt.Sprintf("the answer has more than %d bytes: is this the URL of an STS helper?", maxHelperAnswer))
 	}
 	now := time.Now()
 	creds, expires, err := parseHelperAnswer(body, now)
@@ -235,6 +218,36 @@ func (c *HelperClient) AssumeRole(ctx context.Context, in HelperInput) (sigv4.Cr
 		return none, time.Time{}, c.refusedAnswer(res, told, body, err.Error())
 	}
 	return creds, byThisClock(expires, res.Header.Get("Date"), now), nil
+}
+
+func (c *HelperClient) teller(in HelperInput) *teller {
+	return &teller{role: in.RoleARN, secrets: append([]string{in.ExternalID}, c.auth.secrets...)}
+}
+
+// ask sends the input to the helper, and returns an answer that is none of refusal, with its body.
+func (c *HelperClient) ask(ctx context.Context, to *url.URL, in HelperInput, told *teller) (*http.Response, []byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, c.timeout)
+	defer cancel()
+
+	req, err := c.request(ctx, to, in)
+	if err != nil {
+		return nil, nil, err
+	}
+	res, err := c.http.Do(req)
+	if err != nil {
+		return nil, nil, c.noAnswer(ctx, told, err)
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(res.Body, maxHelperAnswer+1))
+	switch {
+	case err != nil:
+		return nil, nil, c.noAnswer(ctx, told, fmt.Errorf("the answer broke off: %w", err))
+	case res.StatusCode < 200 || res.StatusCode > 299:
+		return nil, nil, c.refusal(res, told, body)
+	case len(body) > maxHelperAnswer:
+		return nil, nil, c.refusedAnswer(res, told, nil, fmt.Sprintf("the answer has more than %d bytes: is this the URL of an STS helper?", maxHelperAnswer))
+	}
+	return res, body, nil
 }
 
 // byThisClock keeps a slow clock of this machine from prolonging a session: it lasts no longer than it
@@ -247,7 +260,7 @@ func byThisClock(expires time.Time, date string, now time.Time) time.Time {
 	return expires
 }
 
-func (c *HelperClient) request(ctx context.Context, in HelperInput) (*http.Request, error) {
+func (c *HelperClient) request(ctx context.Context, to *url.URL, in HelperInput) (*http.Request, error) {
 	body, err := json.Marshal(struct {
 		RoleARN    string `json:"role_arn"`
 		ExternalID string `json:"external_id"`
@@ -257,7 +270,7 @@ func (c *HelperClient) request(ctx context.Context, in HelperInput) (*http.Reque
 	if err != nil {
 		return nil, err
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.url.String(), bytes.NewReader(body))
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, to.String(), bytes.NewReader(body))
 	if err != nil {
 		return nil, err
 	}
