@@ -3,6 +3,7 @@ package awssigv4
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
 	"errors"
 	"net/http"
 	"strings"
@@ -20,6 +21,9 @@ type choice struct {
 	block *UpstreamTarget
 	plan  *plan
 	repl  *caddy.Replacer
+
+	// client is the TLS connection that the client's request came by, if any.
+	client *tls.ConnectionState
 }
 
 func (c *choice) pick(of func(*Target) value, planned func(*plan) string) (string, error) {
@@ -83,13 +87,13 @@ func (c *choice) credentials(ctx context.Context) (by signedBy, err error) {
 	var perRequest bool
 	switch {
 	case c.block != nil && c.block.namesCredentials():
-		id, err = c.t.allowedIdentity(&c.block.Target, c.repl)
+		id, err = c.t.allowedIdentity(&c.block.Target, c.client, c.repl)
 		perRequest = c.block.source.PerRequest()
 	case c.plan != nil && c.plan.identity != nil:
 		id, perRequest = *c.plan.identity, c.plan.perRequest
 		err = c.t.Allow.permitRole(id)
 	default:
-		id, err = c.t.identityOf(c.repl)
+		id, err = c.t.identityOf(c.client, c.repl)
 		perRequest = c.t.namesCredentials() && c.t.source.PerRequest()
 	}
 	if err == nil && c.plan != nil {

@@ -3,6 +3,7 @@ package awssigv4
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
 	"fmt"
 	"net/http"
 	"slices"
@@ -133,7 +134,7 @@ func (h *Handler) prepare(r *http.Request, repl *caddy.Replacer) (*plan, *http.R
 		p.allow = slices.Clone(outer.allow)
 	}
 	p.allow = append(p.allow, &h.Allow)
-	if err := h.choose(p, repl); err != nil {
+	if err := h.choose(p, r.TLS, repl); err != nil {
 		return nil, nil, err
 	}
 	if err := refuseFraming(r.Header); err != nil {
@@ -199,7 +200,7 @@ func (h *Handler) prepare(r *http.Request, repl *caddy.Replacer) (*plan, *http.R
 }
 
 // choose decides whom to sign as, and for what.
-func (h *Handler) choose(p *plan, repl *caddy.Replacer) error {
+func (h *Handler) choose(p *plan, client *tls.ConnectionState, repl *caddy.Replacer) error {
 	var err error
 	if p.host, err = h.host.resolve(repl); err != nil {
 		return refuse(http.StatusForbidden, "host: %w", err)
@@ -216,7 +217,7 @@ func (h *Handler) choose(p *plan, repl *caddy.Replacer) error {
 	}
 	p.identity, p.perRequest = h.identity, h.source.PerRequest()
 	if p.identity == nil {
-		id, err := h.allowedIdentity(&h.Target, repl)
+		id, err := h.allowedIdentity(&h.Target, client, repl)
 		if err != nil {
 			return err
 		}
@@ -234,7 +235,7 @@ func (h *Handler) fetch(ctx context.Context, p *plan) (*credentials.Credentials,
 	if p.identity != nil {
 		return h.app.credentials(ctx, *p.identity)
 	}
-	id, err := h.identityOf(nil)
+	id, err := h.identityOf(nil, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -386,10 +387,10 @@ func removeConnectionHeaders(h http.Header) {
 }
 
 // identityOf returns the identity that is configured here, or the default one,
-// if the allow-list has it.
-func (s *Signing) identityOf(repl *caddy.Replacer) (credentials.Identity, error) {
+// if the allow-list has it. The client's connection is nil if it is none of TLS.
+func (s *Signing) identityOf(client *tls.ConnectionState, repl *caddy.Replacer) (credentials.Identity, error) {
 	if s.namesCredentials() {
-		return s.allowedIdentity(&s.Target, repl)
+		return s.allowedIdentity(&s.Target, client, repl)
 	}
 	src, err := s.app.defaultSource()
 	if err != nil {
@@ -403,8 +404,8 @@ func (s *Signing) identityOf(repl *caddy.Replacer) (credentials.Identity, error)
 }
 
 // allowedIdentity returns the identity that t names for this request.
-func (s *Signing) allowedIdentity(t *Target, repl *caddy.Replacer) (credentials.Identity, error) {
-	id, err := t.resolveIdentity(repl)
+func (s *Signing) allowedIdentity(t *Target, client *tls.ConnectionState, repl *caddy.Replacer) (credentials.Identity, error) {
+	id, err := t.resolveIdentity(client, repl)
 	if err != nil {
 		return id, refuse(http.StatusForbidden, "credentials: %w", err)
 	}

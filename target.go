@@ -1,6 +1,7 @@
 package awssigv4
 
 import (
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -45,6 +46,10 @@ type Target struct {
 
 	service, region, host value
 	source                credentials.Source
+
+	// needsCertificate tells that what no client may choose comes from its
+	// certificate, which must have been verified then.
+	needsCertificate bool
 	// identity is set if no request is needed to know it.
 	identity *credentials.Identity
 }
@@ -109,6 +114,7 @@ func (t *Target) loadCredentials(ctx caddy.Context, app *App, allow *Allow) erro
 		return fieldError("credentials", err)
 	}
 	if t.source.PerRequest() {
+		t.needsCertificate = sources.NeedsVerifiedCertificate(t.source)
 		return nil
 	}
 	id, err := t.source.Identity(nil)
@@ -127,9 +133,13 @@ func (t *Target) namesCredentials() bool { return t.source != nil }
 
 // resolveIdentity returns the identity for one request. It must not be called
 // if namesCredentials is false.
-func (t *Target) resolveIdentity(repl *caddy.Replacer) (credentials.Identity, error) {
+func (t *Target) resolveIdentity(client *tls.ConnectionState, repl *caddy.Replacer) (credentials.Identity, error) {
 	if t.identity != nil {
 		return *t.identity, nil
+	}
+	if t.needsCertificate && (client == nil || len(client.VerifiedChains) == 0) {
+		return credentials.Identity{}, errors.New("the client's certificate decides on the External ID, source identity or policy, and " +
+			"none was verified: let `client_auth` have the mode require_and_verify and a trust_pool")
 	}
 	return t.source.Identity(expander(repl))
 }

@@ -162,7 +162,7 @@ func (t *Transport) signedCopy(req *http.Request, by *signedBy) (*http.Request, 
 		return nil, err
 	}
 	repl, _ := ctx.Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
-	c := &choice{t: t, block: block, plan: p, repl: repl}
+	c := &choice{t: t, block: block, plan: p, repl: repl, client: req.TLS}
 	host, err := c.host(func() string { return t.userHost(req, repl, dialled) }, dialled)
 	if err != nil {
 		return nil, err

@@ -39,7 +39,7 @@ type AssumeRole struct {
 	From string `json:"from,omitempty"`
 
 	// The External ID that the role's trust policy asks for. A request may fill it, but with
-	// nothing that the client sent, save for the client's certificate. Default: none.
+	// nothing that the client sent, save for the client's certificate if it was verified. Default: none.
 	ExternalID string `json:"external_id,omitempty"`
 
 	// The name of the session, which the role's owner sees in CloudTrail: 2 to 64 letters, digits,

@@ -2,10 +2,13 @@ package sources
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
+
+	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/credentials"
 )
 
 // uniquePlaceholders differ in every request, or in nearly every one, or are not known before the
@@ -68,8 +71,8 @@ func isUnique(placeholder string) bool {
 // CheckIdentityPlaceholders says whether the placeholders in a field of an identity, named as in JSON,
 // make sense there. One that is unique to each request does not: each request would be an identity
 // of its own, with a call to STS of its own. Nor does an external_id, a policy or a source_identity that
-// the client chooses, as it proves nothing then; {http.request.tls.client.*} comes from a certificate. A short form that the
-// Caddyfile adapter did not expand stands for nothing.
+// the client chooses, as it proves nothing then; for {http.request.tls.client.*} see NeedsVerifiedCertificate. A short
+// form that the Caddyfile adapter did not expand stands for nothing.
 func CheckIdentityPlaceholders(field, value string) error {
 	return checkPlaceholders(field, parse(value))
 }
@@ -108,15 +111,46 @@ func longForm(placeholder string) string {
 
 var shorthands = httpcaddyfile.NewShorthandReplacer()
 
-// isClientChosen says whether a placeholder repeats what the client sent.
+// isClientChosen says whether a placeholder repeats what the client sent, or may. Of Caddy's own, only
+// those are known not to that come from whoever authenticated the client or from the operator; what the operator
+// sets with map has no fixed name.
 func isClientChosen(placeholder string) bool {
-	if strings.HasPrefix(placeholder, "http.request.tls.client.") {
+	if !strings.HasPrefix(placeholder, "http.") || isOfCertificate(placeholder) {
 		return false
 	}
-	for _, p := range []string{"http.request.", "http.regexp.", "http.matchers.", "http.auth.user.service", "http.auth.user.region"} {
-		if strings.HasPrefix(placeholder, p) {
-			return true
+	for prefix, except := range map[string][]string{
+		"http.auth.user.": {"service", "region"},
+		"http.vars.":      {"client_ip", "reverse_proxy."}, // Behind a trusted proxy, from X-Forwarded-For.
+	} {
+		if name, ok := strings.CutPrefix(placeholder, prefix); ok {
+			return slices.ContainsFunc(except, func(e string) bool { return strings.HasPrefix(name, e) })
 		}
 	}
-	return false
+	return true
+}
+
+// isOfCertificate says whether a placeholder comes from the client's TLS certificate, which is as good as whoever
+// verified it.
+func isOfCertificate(placeholder string) bool {
+	return strings.HasPrefix(placeholder, "http.request.tls.client.")
+}
+
+// NeedsVerifiedCertificate says whether a source, or one that its role is assumed from, takes from the
+// client's TLS certificate what protects only if the client does not choose it. The identity must not be asked
+// for then unless the certificate was verified: anybody can make one that says anything.
+func NeedsVerifiedCertificate(s credentials.Source) bool {
+	c, ok := s.(interface{ needsVerifiedCertificate() bool })
+	return ok && c.needsVerifiedCertificate()
+}
+
+func (a *AssumeRole) needsVerifiedCertificate() bool {
+	return ofCertificate(a.values.externalID.parts, a.values.sourceIdentity.parts, a.values.policy.parts) || NeedsVerifiedCertificate(a.from)
+}
+
+func (h *STSHelper) needsVerifiedCertificate() bool { return ofCertificate(h.values.externalID.parts) }
+
+func ofCertificate(values ...[]part) bool {
+	return slices.ContainsFunc(values, func(parts []part) bool {
+		return slices.ContainsFunc(parts, func(p part) bool { return !p.isText && isOfCertificate(p.placeholder) })
+	})
 }

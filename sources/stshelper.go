@@ -37,7 +37,7 @@ type STSHelper struct {
 	RoleARN string `json:"role_arn,omitempty"`
 
 	// The External ID that the role's trust policy asks for. A request may fill it, but with
-	// nothing that the client sent, save for the client's certificate. Default: empty, which some
+	// nothing that the client sent, save for the client's certificate if it was verified. Default: empty, which some
 	// helpers refuse.
 	ExternalID string `json:"external_id,omitempty"`
 

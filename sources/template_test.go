@@ -172,10 +172,15 @@ func TestCheckIdentityPlaceholders(t *testing.T) {
 	for p, ok := range map[string]bool{
 		"http.request.header.X": false, "http.request.host": false, "http.request.uri.path.0": false, "http.request.cookie.x": false,
 		"http.request.tls.server_name": false, "http.regexp.x.1": false, "http.matchers.file.relative": false,
+		"http.vars.client_ip": false, "http.vars.reverse_proxy.proxy_protocol_info": false, "http.aws_sigv4.host": false, "http.aws_sigv4.service": false,
+		"http.reverse_proxy.upstream.host": false, "http.reverse_proxy.upstream.hostport": false, "http.url_pattern.pathname.tenant": false,
+		"http.auth.http_basic.error": false, "http.auth.user.service": false, "http.unheard.of": false,
 		"http.request.tls.client.subject": true, "http.auth.user.id": true, "http.vars.tenant": true, "tenant": true, "env.X": true, "file./x": true,
 	} {
-		if err := CheckIdentityPlaceholders("external_id", "{"+p+"}"); (err == nil) != ok {
-			t.Errorf("external_id {%s}: got %v", p, err)
+		for _, field := range []string{"external_id", "source_identity", "policy"} {
+			if err := CheckIdentityPlaceholders(field, "{"+p+"}"); (err == nil) != ok {
+				t.Errorf("%s {%s}: got %v", field, p, err)
+			}
 		}
 	}
 }
