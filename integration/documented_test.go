@@ -1,6 +1,8 @@
 package integration_test
 
 import (
+	"crypto/sha256"
+	"encoding/base64"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -25,11 +27,19 @@ func TestDocumentedCaddyfiles(t *testing.T) {
 				t.Setenv(m[1], "value-of-the-test-"+m[1]) // Secrets have to differ.
 			}
 			// Files that a document names exist where it is written for.
-			secret := filepath.Join(tempDir(t), "secret")
-			if err := os.WriteFile(secret, []byte("value-of-the-test"), 0o600); err != nil {
-				t.Fatal(err)
+			dir := tempDir(t)
+			for i, m := range filePath.FindAllStringSubmatch(caddyfile, -1) {
+				secret, text := filepath.Join(dir, strconv.Itoa(i)), "value-of-the-test"
+				if strings.Contains(m[1], "seal-key") {
+					sum := sha256.Sum256([]byte(m[1]))
+					text = base64.StdEncoding.EncodeToString(sum[:])
+				}
+				if err := os.WriteFile(secret, []byte(text), 0o600); err != nil {
+					t.Fatal(err)
+				}
+				caddyfile = strings.Replace(caddyfile, m[0], "{file."+secret+"}", 1)
 			}
-			caddyfile = filePath.ReplaceAllString(caddyfile, "{file."+secret+"}")
+			t.Chdir("..") // Examples name files as seen from the root of the repository.
 			if err := validate(t, caddyfile); err != nil {
 				t.Error(err)
 			}
