@@ -103,3 +103,30 @@ func TestCertificateThatNobodyVerified(t *testing.T) {
 		}
 	}
 }
+
+// TestMFADeviceOfAFixedRole: a device has one code in 30 seconds, so no client
+// may have a say in how often one is asked for; what is assumed from its
+// session may be another one for each client.
+func TestMFADeviceOfAFixedRole(t *testing.T) {
+	const mfa = "mfa_serial GAHT12345678\nmfa_secret GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ\n"
+	const user = "session_name {http.auth.user.id}\n"
+	load := func(hub, spoke string) error {
+		return validate(t, strings.ReplaceAll(site(setup{
+			global: "aws_sigv4 {\ncredentials broker " + brokerSource + "\ncredentials helper sts_helper https://helper.example/ {\nrole_arn " + arn("Broker") +
+				"\nexternal_id {http.auth.user.id}\n}\ncredentials hub assume_role " + arn("Hub") + " {\n" + hub + "}\n}\n",
+		}, "aws_sigv4 https://b.s3.eu-west-1.amazonaws.com {\ncredentials assume_role "+arn("Role")+" {\nfrom hub\n"+spoke+"}\n}"), "<port>", ":80"))
+	}
+	if err := load("from broker\n"+mfa, user); err != nil {
+		t.Errorf("a role per user from one with MFA: %v", err)
+	}
+	for name, hub := range map[string]string{
+		"session name": "from broker\n" + mfa + user,
+		"tag":          "from broker\n" + mfa + "tag user {http.auth.user.id}\n",
+		"policy":       "from broker\n" + mfa + "policy `{\"Version\":\"2012-10-17\",\"Statement\":[],\"Id\":\"{http.auth.user.id}\"}`\n",
+		"broker":       "from helper\n" + mfa,
+	} {
+		if err := load(hub, ""); err == nil || !strings.Contains(err.Error(), "mfa_serial: a request has a say in this role's sessions") {
+			t.Errorf("%s: got %v", name, err)
+		}
+	}
+}

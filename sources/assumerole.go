@@ -171,6 +171,9 @@ func (a *AssumeRole) SetResolver(r credentials.Resolver) error {
 			return err
 		}
 	}
+	if a.MFASerial != "" && from.PerRequest() {
+		return inField("mfa_serial", errMFAPerRequest)
+	}
 	a.from = from
 	return nil
 }

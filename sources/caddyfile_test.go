@@ -39,8 +39,8 @@ func TestCaddyfile(t *testing.T) {
 				`"tags":{"team":"search"},"transitive_tags":["team"],"source_identity":"{http.auth.user.id}","sts_region":"eu-west-1","fips":true}`,
 		},
 		{
-			"assume_role " + role + " {\n policy_file {env.DIR}/policy.json\n mfa_serial arn:aws:iam::123456789012:mfa/proxy\n mfa_secret {file./run/totp}\n sts_endpoint https://sts.eu-west-1.amazonaws.com\n}",
-			`{"source":"assume_role","role_arn":"` + role + `","policy_file":"{env.DIR}/policy.json","mfa_serial":"arn:aws:iam::123456789012:mfa/proxy","mfa_secret":"{file./run/totp}","sts_endpoint":"https://sts.eu-west-1.amazonaws.com"}`,
+			"assume_role " + role + " {\n policy_file {env.DIR}/policy.json\n external_id {env.ID}\n mfa_serial arn:aws:iam::123456789012:mfa/proxy\n mfa_secret {file./run/totp}\n sts_endpoint https://sts.eu-west-1.amazonaws.com\n}",
+			`{"source":"assume_role","role_arn":"` + role + `","policy_file":"{env.DIR}/policy.json","external_id":"{env.ID}","mfa_serial":"arn:aws:iam::123456789012:mfa/proxy","mfa_secret":"{file./run/totp}","sts_endpoint":"https://sts.eu-west-1.amazonaws.com"}`,
 		},
 		{
 			"assume_role " + role + " {\n policy {env.POLICY}\n mfa_serial GAHT12345678\n mfa_command ykman oath accounts code --single aws\n}",
@@ -118,6 +118,8 @@ func TestBadCaddyfile(t *testing.T) {
 		{assume + " {\n mfa_serial GAHT12345678\n mfa_code 123456\n}", "mfa_code: a code works once, and credentials have to be renewed without anybody at hand: write mfa_secret {file./PATH} or mfa_command, at Testfile:3"},
 		{assume + " {\n mfa_command x\n}", "mfa_serial: it is missing"},
 		{assume + " {\n mfa_secret {env.X}\n}", "mfa_serial: it is missing"},
+		{assume + " {\n mfa_serial GAHT12345678\n mfa_secret {env.X}\n session_name {http.auth.user.id}\n}", "mfa_serial: a request has a say in this role's sessions"},
+		{assume + " {\n tag user {http.auth.user.id}\n mfa_serial GAHT12345678\n mfa_command x\n}", "name these in from"},
 		{assume + " {\n mfa_serial GAHT12345678\n mfa_secret {env.X}\n mfa_command x\n}", "mfa_secret: mfa_command is given too"},
 		{assume + " {\n mfa_serial GAHT12345678\n mfa_secret {http.auth.user.id}\n}", "mfa_secret: {http.auth.user.id} is filled by a request"},
 		{assume + " {\n sts_region nowhere\n}", `sts_region: "nowhere" is not the name of an AWS region`},

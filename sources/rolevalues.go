@@ -209,6 +209,8 @@ func (a *AssumeRole) checkComplete(v roleValues) error {
 		return inField("mfa_serial", errors.New("it is missing: write the serial number or ARN of the device that the codes are of"))
 	case a.MFASecret != "" && len(a.MFACommand) > 0:
 		return inField("mfa_secret", errors.New("mfa_command is given too: write one of the two"))
+	case a.MFASerial != "" && a.filledByRequest(v):
+		return inField("mfa_serial", errMFAPerRequest)
 	}
 	tags := make([]sts.Tag, len(v.tags))
 	for i, t := range v.tags {
@@ -218,6 +220,17 @@ func (a *AssumeRole) checkComplete(v roleValues) error {
 		return inField("transitive_tags", sts.CheckTransitiveTags(keys, tags))
 	}
 	return nil
+}
+
+// errMFAPerRequest is said of a device whose codes, of which there is one in 30 seconds, any client could use up: each
+// of its requests would be another session.
+var errMFAPerRequest = errors.New("a request has a say in this role's sessions, and each takes a code of the device, so one client could lock out " +
+	"the others: write it where credentials of a fixed role are defined, and name these in from")
+
+// filledByRequest says whether a request fills in anything, whether or not {env.NAME} and the like are resolved yet.
+func (a *AssumeRole) filledByRequest(v roleValues) bool {
+	return slices.ContainsFunc(a.IdentityFields(), func(f credentials.Field) bool { return NeedsRequest(f.Value) }) ||
+		slices.ContainsFunc(v.policy.parts, part.needsRequest)
 }
 
 // perRequest says whether a value needs the request.
