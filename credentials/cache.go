@@ -17,6 +17,14 @@ type Options struct {
 	// MaxFetches is how many fetches run at the same time; others queue. Default: 16.
 	MaxFetches int
 
+	// MaxFetchesPerOwner is how many of those, running or next, may be of one Identity.Owner; its
+	// others wait behind them, and hold up nobody else. Default: 4.
+	MaxFetchesPerOwner int
+
+	// MaxAskedPerOwner is how many fetches requests may be waiting for of one Identity.Owner; who
+	// asks for one more gets a CrowdedError. Default: 128.
+	MaxAskedPerOwner int
+
 	// FetchTimeout is the time that one fetch has, without its time in the queue. No caller of
 	// Get waits longer than that for each identity of a chain. Default: 15 s.
 	FetchTimeout time.Duration
@@ -33,6 +41,8 @@ type Options struct {
 func (o Options) withDefaults() Options {
 	setDefault(&o.MaxIdentities, 10_000)
 	setDefault(&o.MaxFetches, 16)
+	setDefault(&o.MaxFetchesPerOwner, 4)
+	setDefault(&o.MaxAskedPerOwner, 128)
 	setDefault(&o.FetchTimeout, 15*time.Second)
 	setDefault(&o.Margin, time.Minute)
 	setDefault(&o.MinBackoff, time.Second)
@@ -84,6 +94,7 @@ type Cache struct {
 	observers []*attachment
 	schedule  schedule
 	queue     queue
+	owners    map[string]*owner
 }
 
 // NewCache returns an empty cache. It starts no goroutine before its first fetch.
@@ -162,10 +173,10 @@ func (e *entry) touch(now instant, fetched int64) {
 // refresh.
 func (c *Cache) fetchOrWait(ctx context.Context, id Identity) (*Credentials, error) {
 	c.mu.Lock()
-	e, err := c.admit(id, false)
+	e, err := c.admitRequest(id)
 	if err != nil {
 		c.mu.Unlock()
-		return nil, &Error{Label: id.Label, Err: err}
+		return nil, err
 	}
 	now := c.now()
 	e.used.Store(now.mono)
@@ -197,6 +208,28 @@ func (c *Cache) fetchOrWait(ctx context.Context, id Identity) (*Credentials, err
 	return c.wait(ctx, id.Label, call, limit, instead)
 }
 
+// admitRequest is admit for a request, which is to wait for a fetch if there is nothing valid. The lock
+// must be held.
+func (c *Cache) admitRequest(id Identity) (*entry, error) {
+	e, now := c.table.load(id.Key), c.now()
+	if e != nil && e.valid(now) != nil {
+		return e, nil
+	}
+	if e != nil {
+		if f := e.failed.Load(); f != nil && now.mono < f.retryAt {
+			return e, nil // Nothing will be fetched.
+		}
+	}
+	if err := c.crowded(&id); err != nil {
+		return nil, err
+	}
+	e, err := c.admit(id, false)
+	if err != nil {
+		return nil, &Error{Label: id.Label, Err: err}
+	}
+	return e, nil
+}
+
 // wait waits for a call, among whose waiters the caller is, up to a time after it began. If nothing
 // came by then, it returns the error instead, unless that is nil.
 func (c *Cache) wait(ctx context.Context, label string, call *call, limit time.Duration, instead error) (*Credentials, error) {
@@ -212,10 +245,13 @@ func (c *Cache) wait(ctx context.Context, label string, call *call, limit time.D
 	case <-ctx.Done():
 		err = fmt.Errorf("waiting for them: %w", context.Cause(ctx))
 	case <-timer.C:
-		err = busyError(fmt.Sprintf("none within %v, and the fetch goes on", limit))
+		err = slowError(fmt.Sprintf("none within %v, and the fetch goes on", limit))
 	}
 	c.mu.Lock()
 	call.waiters--
+	if call.line != nil && ctx.Err() == nil {
+		err = busyError(fmt.Sprintf("none within %v, as too many others are being fetched", limit))
+	}
 	c.mu.Unlock()
 	if instead != nil && ctx.Err() == nil {
 		return nil, instead

@@ -83,6 +83,32 @@ type busyError string
 func (e busyError) Error() string   { return string(e) }
 func (e busyError) Retryable() bool { return true }
 
+// slowError is the cause when a fetch goes on, and its caller waits no longer.
+type slowError string
+
+func (e slowError) Error() string   { return string(e) }
+func (e slowError) Retryable() bool { return true }
+
+// CrowdedError is the cause when requests wait for as many fetches of one Identity.Owner as they may.
+type CrowdedError struct {
+	// Limit is how many those are.
+	Limit int
+}
+
+// Error says so.
+func (e *CrowdedError) Error() string {
+	return fmt.Sprintf("%d others are being fetched for the same owner: try again when some of them are there", e.Limit)
+}
+
+// Retryable says that the same may succeed later.
+func (*CrowdedError) Retryable() bool { return true }
+
+// Busy says whether the cause lies with the cache's own limits, so that nobody was asked.
+func (e *Error) Busy() bool {
+	_, busy := errors.AsType[busyError](e.Err)
+	return busy
+}
+
 const (
 	errClosed    = busyError("the cache of credentials is closed, because this configuration was replaced")
 	errExited    = busyError("the fetch ended its goroutine")

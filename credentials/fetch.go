@@ -20,8 +20,8 @@ type call struct {
 	waiters    int          // callers of Get
 	begun      int64        // monotonic
 	background bool         // no request waited for it so far
-	queued     bool
-	again      bool // it goes on after AWS refused the broker's credentials
+	line       *lines       // where it waits for its turn; nil if it does not
+	again      bool         // it goes on after AWS refused the broker's credentials
 }
 
 // begin returns the call of an entry, a new one if none is under way. The broker comes first and
@@ -36,6 +36,9 @@ func (c *Cache) begin(e *entry, background bool) *call {
 	}
 	cl := &call{done: make(chan struct{}), begun: c.now().mono, background: background}
 	e.call = cl
+	if !background {
+		c.ask(e)
+	}
 	e.tended.Store(true)
 	c.schedule.remove(e)
 	if c.closed {
@@ -78,7 +81,12 @@ func (c *Cache) begin(e *entry, background bool) *call {
 // background into one that a request waits for. The lock must be held.
 func (c *Cache) hurry(e *entry) {
 	for e != nil && e.call != nil && e.call.background {
-		c.queue.hurry(e)
+		if cl := e.call; cl.line != nil {
+			cl.line.hurry(e)
+		} else {
+			cl.background = false
+		}
+		c.ask(e)
 		if e.id.From == nil || e.call.from != nil {
 			return
 		}
@@ -88,9 +96,13 @@ func (c *Cache) hurry(e *entry) {
 
 // enqueue starts the call of an entry as soon as there is room for it. The lock must be held.
 func (c *Cache) enqueue(e *entry) {
-	if e.id.Local || c.queue.running < c.opts.MaxFetches {
+	switch {
+	case e.id.Local:
 		c.start(e)
-	} else {
+	case c.hold(e):
+	case c.queue.running < c.opts.MaxFetches:
+		c.start(e)
+	default:
 		c.queue.push(e)
 	}
 }
@@ -137,6 +149,9 @@ func (c *Cache) end(e *entry, creds *Credentials, err error, ev Event) {
 	} else if c.finish(e, creds, err, 0); err != nil {
 		ev.Err = e.failed.Load().err
 	}
+	if !e.id.Local {
+		c.release(e)
+	}
 	c.startQueued()
 	closed := c.closed
 	c.mu.Unlock()
@@ -154,15 +169,25 @@ func (c *Cache) startQueued() {
 		if e == nil {
 			return
 		}
-		switch cl := e.call; {
-		case c.closed:
-			c.finish(e, nil, errClosed, 0)
-		case !cl.background && cl.waiters == 0 && len(cl.dependents) == 0 && e.pins == 0:
-			c.abandon(e, errAbandoned)
-		default:
+		if c.drop(e) {
+			c.release(e)
+		} else {
 			c.start(e)
 		}
 	}
+}
+
+// drop ends the call of an entry whose turn has come if nobody wants it any more. The lock must be held.
+func (c *Cache) drop(e *entry) bool {
+	switch cl := e.call; {
+	case c.closed:
+		c.finish(e, nil, errClosed, 0)
+	case !cl.background && cl.waiters == 0 && len(cl.dependents) == 0 && e.pins == 0:
+		c.abandon(e, errAbandoned)
+	default:
+		return false
+	}
+	return true
 }
 
 // abandon ends a call that did not start, which says nothing about the identity. The lock must be
@@ -170,6 +195,7 @@ func (c *Cache) startQueued() {
 func (c *Cache) abandon(e *entry, err error) {
 	cl := e.call
 	e.call = nil
+	c.answered(e, cl)
 	e.tended.Store(false)
 	cl.err = &Error{Label: e.id.Label, Err: err}
 	close(cl.done)
@@ -181,6 +207,7 @@ func (c *Cache) abandon(e *entry, err error) {
 func (c *Cache) finish(e *entry, creds *Credentials, err error, retryAt int64) {
 	cl := e.call
 	e.call = nil
+	c.answered(e, cl)
 	now := c.now()
 	e.done = now.mono
 

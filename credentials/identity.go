@@ -30,6 +30,11 @@ type Identity struct {
 	// nil if the fetch needs none.
 	From *Identity
 
+	// Owner is on whose behalf the identity is fetched, if those are many that don't trust one
+	// another: of each, only so many fetches run, and when the cache is full, those who have
+	// more than a quarter of it make room first. Empty for none, without these limits.
+	Owner string
+
 	// Local says that Fetch reads what this process already has and waits for nobody. Such a
 	// fetch does not queue behind those that wait for the network.
 	Local bool

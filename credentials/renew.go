@@ -61,6 +61,11 @@ func (c *Cache) renew(id *Identity, refused *Credentials, background bool) (*Cre
 	if h := e.valid(now); h != nil && !h.creds.same(refused) {
 		return h.creds, nil, nil
 	}
+	if !background {
+		if err := c.crowded(id); err != nil {
+			return nil, nil, err
+		}
+	}
 	if err := c.mayRenew(e, now); err != nil {
 		return nil, nil, err
 	}

@@ -61,8 +61,8 @@ func (t *table) all(f func(*entry)) {
 	}
 }
 
-// admit returns the entry of an identity, a new one if need be. It makes room by dropping the least
-// recently used entries; a pinned identity needs no room. The lock must be held.
+// admit returns the entry of an identity, a new one if need be. It makes room by dropping
+// others, see evict; a pinned identity needs no room. The lock must be held.
 func (c *Cache) admit(id Identity, pinned bool) (*entry, error) {
 	if e := c.table.load(id.Key); e != nil {
 		return e, nil
@@ -85,20 +85,36 @@ func (c *Cache) admit(id Identity, pinned bool) (*entry, error) {
 	return e, nil
 }
 
-// evict drops the least recently used entries that are neither pinned nor being fetched. To find
+// evict drops entries that are neither pinned nor being fetched: first those without valid credentials,
+// then those of owners who have more than their share, and of these the least recently used. To find
 // them it looks at all entries, so it drops a few at once: the cost of one insertion stays small.
 func (c *Cache) evict() {
 	type candidate struct {
 		*entry
+		rank int
 		used int64 // As it is now: readers go on using the entry.
+	}
+	now := c.now()
+	owned := make(map[string]int)
+	c.table.all(func(e *entry) { owned[e.id.Owner]++ })
+	rank := func(e *entry) int {
+		switch {
+		case e.valid(now) == nil:
+			return 0
+		case e.id.Owner != "" && owned[e.id.Owner] > c.opts.MaxIdentities/4:
+			return 1
+		}
+		return 2
 	}
 	idle := make([]candidate, 0, c.table.size)
 	c.table.all(func(e *entry) {
 		if e.pins == 0 && e.call == nil {
-			idle = append(idle, candidate{e, e.used.Load()})
+			idle = append(idle, candidate{e, rank(e), e.used.Load()})
 		}
 	})
-	slices.SortFunc(idle, func(a, b candidate) int { return cmp.Compare(a.used, b.used) })
+	slices.SortFunc(idle, func(a, b candidate) int {
+		return cmp.Or(cmp.Compare(a.rank, b.rank), cmp.Compare(a.used, b.used))
+	})
 
 	room := c.table.size - c.opts.MaxIdentities + max(1, c.opts.MaxIdentities/64)
 	for _, old := range idle[:min(room, len(idle))] {

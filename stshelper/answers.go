@@ -93,6 +93,14 @@ func explain(err error) *failure {
 	if _, ofBroker := ce.Err.(*credentials.Error); ofBroker { //nolint:errorlint // only the very cause
 		return unavailable("the helper's broker has no credentials at the moment")
 	}
+	if crowded, ok := errors.AsType[*credentials.CrowdedError](ce.Err); ok {
+		f.status, f.word, f.outcome, f.retryAfter = http.StatusTooManyRequests, "too_many_requests", Refused, 1
+		f.message = fmt.Sprintf("%d sessions are being fetched for this key: wait for some of them", crowded.Limit)
+		return f
+	}
+	if ce.Busy() {
+		return unavailable("the helper is busy")
+	}
 	se, ok := errors.AsType[*sts.Error](ce.Err)
 	if !ok {
 		return unavailable("STS did not answer")

@@ -101,6 +101,7 @@ func (h *Handler) fetch(ctx context.Context, c *call, q question) (*credentials.
 func (h *Handler) identity(k *key, q question, region string) credentials.Identity {
 	id := credentials.NewRole(h.opts.Client, &h.opts.Broker, h.opts.BrokerName, h.input(k, q, region))
 	id.Key = credentials.NewKey(k.scope, id.Key)
+	id.Owner = k.scope
 	id.Label += " for key " + k.Name
 	return id
 }
