@@ -178,19 +178,32 @@ func (a *SignatureAuth) verify(r *http.Request) (sigv4.Authorization, error) {
 		return claimed, err
 	}
 	if in.PayloadHash != "" {
-		return a.verifier.Verify(in)
+		return a.verified(in, claimed)
 	}
 	// The body has to be read to know its hash. Whatever is wrong besides is
 	// found before.
 	in.PayloadHash = sigv4.EmptyPayloadHash
 	auth, err := a.verifier.Verify(in)
-	if ve, ok := errors.AsType[*sigv4.VerifyError](err); !ok || ve.Reason != sigv4.ReasonSignatureMismatch {
-		return auth, err
+	switch ve, ok := errors.AsType[*sigv4.VerifyError](err); {
+	case err == nil:
+		return auth, nil
+	case !ok || ve.Reason != sigv4.ReasonSignatureMismatch:
+		return claimed, err
 	}
 	if in.PayloadHash, err = a.readHash(r); err != nil {
 		return claimed, err
 	}
-	return a.verifier.Verify(in)
+	return a.verified(in, claimed)
+}
+
+// verified returns what a good signature says, or what a bad one claims, for
+// the log.
+func (a *SignatureAuth) verified(in sigv4.VerifyInput, claimed sigv4.Authorization) (sigv4.Authorization, error) {
+	auth, err := a.verifier.Verify(in)
+	if err != nil {
+		return claimed, err
+	}
+	return auth, nil
 }
 
 // saidHash returns the payload hash that the client says, with the body made to

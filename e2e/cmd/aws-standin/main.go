@@ -122,7 +122,6 @@ role          <role>
 A Caddyfile:
 ----------------------------------------------------------------
 {
-	admin off
 	persist_config off
 	aws_sigv4 {
 		credentials broker static <key> <secret>
@@ -133,7 +132,7 @@ A Caddyfile:
 	}
 }
 
-http://localhost:8080 {
+http://localhost:8081 {
 	bind 127.0.0.1
 	aws_sigv4 <s3> {
 		service s3
@@ -149,9 +148,9 @@ Save it as Caddyfile.standin, and in the repository's directory:
 
 Then, in a third terminal:
 
-	curl -T README.md http://localhost:8080/<bucket>/hello.txt
-	curl http://localhost:8080/<bucket>/hello.txt
-	curl 'http://localhost:8080/<bucket>?list-type=2'
+	curl -T README.md http://localhost:8081/<bucket>/hello.txt
+	curl http://localhost:8081/<bucket>/hello.txt
+	curl 'http://localhost:8081/<bucket>?list-type=2'
 
 The calls to STS are told below. Interrupt to end.
 `

@@ -36,7 +36,7 @@ func TestWhatItPrintsWorks(t *testing.T) {
 		t.Setenv(m[1], m[2])
 	}
 	site := freePort(t)
-	runCaddy(t, strings.ReplaceAll(caddyfile, "localhost:8080", site))
+	runCaddy(t, strings.ReplaceAll(strings.Replace(caddyfile, "{\n", "{\n\tadmin off\n", 1), "localhost:8081", site))
 
 	if _, err := exec.LookPath("curl"); err != nil {
 		absent.Skip(t, "curl", "clients/install installs it")
@@ -44,7 +44,7 @@ func TestWhatItPrintsWorks(t *testing.T) {
 	var answers []string
 	for _, m := range regexp.MustCompile(`(?m)^\tcurl (.*)$`).FindAllStringSubmatch(rest, -1) {
 		args := []string{"--silent", "--show-error", "--fail", "--max-time", "20"}
-		for a := range strings.FieldsSeq(strings.ReplaceAll(m[1], "localhost:8080", site)) {
+		for a := range strings.FieldsSeq(strings.ReplaceAll(m[1], "localhost:8081", site)) {
 			args = append(args, strings.Trim(a, "'"))
 		}
 		cmd := exec.CommandContext(t.Context(), "curl", args...)
