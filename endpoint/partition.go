@@ -46,6 +46,10 @@ var partitions = []Partition{
 // Partitions lists all eight partitions; the slice is the caller's.
 func Partitions() []Partition { return slices.Clone(partitions) }
 
+// maxRegion is how long a region's name may be: a label of a host name, RFC
+// 1035, section 2.3.4.
+const maxRegion = 63
+
 // PartitionOf finds the partition whose form of a region's name region has.
 // The region need not exist yet: AWS opens several a year.
 func PartitionOf(region string) (Partition, bool) {
@@ -73,6 +77,9 @@ func defaultRegion(id string) string {
 // area says which partition it is. It is the hand-written form of the region
 // patterns in partitions.json, because it runs on every label of every host.
 func partitionID(region string) string {
+	if len(region) > maxRegion {
+		return ""
+	}
 	head, number, ok := cutLastHyphen(region)
 	if !ok || !all(number, isDigit) {
 		return ""

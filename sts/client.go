@@ -71,6 +71,9 @@ func signedBy(from sigv4.Credentials) func(*sts.Options) {
 	}
 }
 
+// maxClients is how many of the SDK's clients are kept: some for each region that AWS has.
+const maxClients = 256
+
 // client returns the SDK's client for where a call goes to, and the region that is called. Where
 // nothing says the region, it is one of the partition.
 func (c *Client) client(ctx context.Context, where Where, partition string) (client *sts.Client, region string, err error) {
@@ -88,6 +91,11 @@ func (c *Client) client(ctx context.Context, where Where, partition string) (cli
 	}
 	client = c.clients[where]
 	if client == nil {
+		// Callers may name regions that don't exist. All clients share their connections, so that
+		// little is lost with them.
+		if len(c.clients) >= maxClients {
+			clear(c.clients)
+		}
 		client = sts.NewFromConfig(c.settings, where.options)
 		c.clients[where] = client
 	}

@@ -232,29 +232,3 @@ func (h *Handler) challenge() string {
 	}
 	return strings.Join(schemes, ", ")
 }
-
-// maxRegions is how many regions one key may ask for if Regions does not say which: more than AWS has,
-// and few enough to keep a connection pool for each.
-const maxRegions = 64
-
-type regionSet struct {
-	mu   sync.Mutex
-	seen map[string]bool
-}
-
-// admit notes a region, or says that there are too many.
-func (s *regionSet) admit(region string) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.seen[region] {
-		return true
-	}
-	if len(s.seen) >= maxRegions {
-		return false
-	}
-	if s.seen == nil {
-		s.seen = make(map[string]bool)
-	}
-	s.seen[region] = true
-	return true
-}

@@ -8,7 +8,6 @@ import (
 	"io"
 	"mime"
 	"net/http"
-	"slices"
 
 	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/sts"
 )
@@ -142,24 +141,6 @@ func (h *Handler) checkQuestion(q question) *failure {
 		}
 	}
 	return nil
-}
-
-// region returns whose STS is called: the request's region if it may choose one, or else the
-// configured one, or "" to leave it to the client of STS.
-func (h *Handler) region(k *key, q question) (string, *failure) {
-	switch {
-	case q.region == "" || h.opts.IgnoreRegion:
-		// The configured region may be of another partition than the role.
-		if h.opts.Region != "" && h.checkPartition(q.roleARN, h.opts.Region) == nil {
-			return h.opts.Region, nil
-		}
-		return "", nil
-	case len(h.opts.Regions) > 0 && !slices.Contains(h.opts.Regions, q.region):
-		return "", notPermitted("region", "region %s is not among those that may be asked for", q.region)
-	case len(h.opts.Regions) == 0 && !k.regions.admit(q.region):
-		return "", notPermitted("region", "key %s has asked for more than %d regions; the operator can name those that it may ask for", k.Name, maxRegions)
-	}
-	return q.region, nil
 }
 
 var errNoExternalID = errors.New("external_id: it is missing: send the one that the role's trust policy names")
