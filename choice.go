@@ -108,7 +108,7 @@ func (c *choice) credentials(ctx context.Context) (by signedBy, err error) {
 		// nothing about the upstream.
 		return by, &refusal{credentialsStatus(ce), ce}
 	}
-	return signedBy{id, creds}, err
+	return signedBy{identity: id, creds: creds}, err
 }
 
 // userHost returns the Host that the operator put on the request, with

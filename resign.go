@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"time"
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
@@ -14,10 +15,11 @@ import (
 	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/credentials"
 )
 
-// signedBy is whom a request was signed as.
+// signedBy is whom a request was signed as, and for what.
 type signedBy struct {
 	identity credentials.Identity
 	creds    *credentials.Credentials
+	service  string // for which service
 }
 
 // resign handles an answer that may say that AWS does not, or no longer, know
@@ -26,7 +28,7 @@ type signedBy struct {
 // can be sent again, so is the request, once. In all other cases the client
 // gets the answer as it came.
 func (t *Transport) resign(req *http.Request, by signedBy, res *http.Response) *http.Response {
-	code := refusalCode(res)
+	code := refusalCode(res, by.service)
 	if code == "" {
 		return res
 	}
@@ -120,9 +122,24 @@ var tokenMessages = map[string]string{
 // take a few hundred bytes, the token that S3 repeats included.
 const maxErrorBody = 16 << 10
 
-// refusalCode returns the code with which an answer refuses the credentials, or
-// "". The answer is as whole afterwards as before.
-func refusalCode(res *http.Response) string {
+// errorPatience is how long an answer is waited for to be looked at; AWS sends
+// such an error in one piece.
+const errorPatience = time.Second
+
+// applications are the services with which an application of whoever runs it
+// answers, in a form of its own. Of these, AWS's own errors are known by a
+// header alone: a request that the application has carried out must not be sent
+// again because it uses AWS's words.
+var applications = map[string]bool{
+	"bedrock-agentcore": true,
+	"execute-api":       true,
+	"lambda":            true,
+	"vpc-lattice-svcs":  true,
+}
+
+// refusalCode returns the code with which an answer of a service refuses the
+// credentials, or "". The answer is as whole afterwards as before.
+func refusalCode(res *http.Response, service string) string {
 	switch res.StatusCode {
 	case http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden:
 	default:
@@ -131,14 +148,20 @@ func refusalCode(res *http.Response) string {
 	if v := res.Header.Get("X-Amzn-Errortype"); v != "" {
 		return knownTokenError(v)
 	}
-	if kind := strings.ToLower(res.Header.Get("Content-Type")); kind != "" && !strings.Contains(kind, "xml") && !strings.Contains(kind, "json") {
+	// An answer without AWS's request ID is not AWS's. Of services that are
+	// compatible with S3, some send none.
+	isAWS := res.Header.Get("X-Amzn-Requestid") != "" || res.Header.Get("X-Amz-Request-Id") != ""
+	if applications[service] || !isAWS && service != "s3" {
+		return ""
+	}
+	if kind := strings.ToLower(res.Header.Get("Content-Type")); kind != "" && !strings.Contains(kind, "xml") && (!isAWS || !strings.Contains(kind, "json")) {
 		return ""
 	}
 	if res.Body == nil || res.ContentLength > maxErrorBody {
 		return ""
 	}
-	text, _ := io.ReadAll(io.LimitReader(res.Body, maxErrorBody)) // What is wrong with it, the client reads next.
-	res.Body = &prefixed{io.MultiReader(bytes.NewReader(text), res.Body), res.Body}
+	text, body := lookAhead(res.Body, maxErrorBody, errorPatience)
+	res.Body = body
 	if res.Header.Get("Content-Encoding") == "gzip" {
 		plain, err := gzip.NewReader(bytes.NewReader(text))
 		if err != nil {
@@ -147,12 +170,6 @@ func refusalCode(res *http.Response) string {
 		text, _ = io.ReadAll(io.LimitReader(plain, maxErrorBody))
 	}
 	return tokenErrorIn(text)
-}
-
-// prefixed is a body of which a piece was read already.
-type prefixed struct {
-	io.Reader
-	io.Closer
 }
 
 // tokenErrorIn returns the code of an error in XML or JSON if it is about the

@@ -35,16 +35,59 @@ func TestRefusalCode(t *testing.T) {
 			res := &http.Response{
 				StatusCode:    http.StatusForbidden,
 				ContentLength: -1,
-				Header:        http.Header{"Content-Type": {tt.contentType}},
+				Header:        http.Header{"Content-Type": {tt.contentType}, "X-Amzn-Requestid": {"R"}},
 				Body:          io.NopCloser(io.MultiReader(iotest.OneByteReader(strings.NewReader(tt.body)), iotest.ErrReader(ends))),
 			}
-			if got := refusalCode(res); got != tt.want {
+			if got := refusalCode(res, "dynamodb"); got != tt.want {
 				t.Errorf("%.200s: got %q, want %q", tt.body, got, tt.want)
 			}
 			left, err := io.ReadAll(res.Body)
 			if string(left) != tt.body || !errors.Is(err, broken) {
 				t.Errorf("%.200s: %d bytes and %v are left, want all and %v", tt.body, len(left), err, broken)
 			}
+		}
+	}
+}
+
+// TestWhoseAnswerIsAWSs: what an application says in AWS's words is not AWS's, and its
+// answer is not even looked at.
+func TestWhoseAnswerIsAWSs(t *testing.T) {
+	const inXML, inJSON = "<Error><Code>ExpiredToken</Code></Error>", `{"code":"ExpiredToken"}`
+	none := http.Header{}
+	requestID := http.Header{"X-Amzn-Requestid": {"R"}}
+	s3ID := http.Header{"X-Amz-Request-Id": {"R"}}
+	errorType := http.Header{"X-Amzn-Errortype": {"ExpiredTokenException:http://internal.amazon.com/coral/"}}
+	for _, tt := range []struct {
+		service, contentType, body string
+		header                     http.Header
+		want                       string
+	}{
+		{"execute-api", "application/json", inJSON, none, ""},
+		{"execute-api", "application/json", inJSON, requestID, ""}, // API Gateway sends one with every answer.
+		{"execute-api", "application/xml", inXML, requestID, ""},
+		{"execute-api", "application/json", inJSON, errorType, "ExpiredTokenException"},
+		{"lambda", "application/json", inJSON, requestID, ""},
+		{"lambda", "application/json", inJSON, errorType, "ExpiredTokenException"},
+		{"vpc-lattice-svcs", "application/json", inJSON, requestID, ""},
+		{"bedrock-agentcore", "application/json", inJSON, requestID, ""},
+		{"es", "application/json", inJSON, none, ""},
+		{"es", "application/json", inJSON, requestID, "ExpiredToken"},
+		{"ec2", "text/xml", inXML, none, ""},
+		{"ec2", "text/xml", inXML, requestID, "ExpiredToken"},
+		{"s3", "application/xml", inXML, none, "ExpiredToken"},
+		{"s3", "application/xml", inXML, s3ID, "ExpiredToken"},
+		{"s3", "application/json", inJSON, none, ""},
+		{"s3", "application/json", inJSON, s3ID, "ExpiredToken"},
+	} {
+		header := tt.header.Clone()
+		header.Set("Content-Type", tt.contentType)
+		body := io.NopCloser(strings.NewReader(tt.body))
+		res := &http.Response{StatusCode: http.StatusForbidden, ContentLength: -1, Header: header, Body: body}
+		if got := refusalCode(res, tt.service); got != tt.want {
+			t.Errorf("%s, %v: got %q, want %q", tt.service, header, got, tt.want)
+		}
+		if got, err := io.ReadAll(res.Body); string(got) != tt.body || err != nil {
+			t.Errorf("%s, %v: %q and %v are left", tt.service, header, got, err)
 		}
 	}
 }

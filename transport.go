@@ -188,10 +188,10 @@ func (t *Transport) signedCopy(req *http.Request, by *signedBy) (*http.Request, 
 	if err != nil {
 		return nil, err
 	}
-	*by, err = c.credentials(ctx)
-	if err != nil {
+	if *by, err = c.credentials(ctx); err != nil {
 		return nil, err
 	}
+	by.service = dest.service
 	bodies, rules := c.options()
 	hash, err := bodyFor(out, p).cover(out, bodies, dest.payload, out.URL.Scheme == "https")
 	if err != nil {

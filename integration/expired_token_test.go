@@ -3,7 +3,11 @@ package integration_test
 import (
 	"bytes"
 	"compress/gzip"
+	"context"
 	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -49,7 +53,8 @@ func xmlError(status int, code string) wireverify.Response {
 }
 
 func jsonError(status int, body string, headers ...wireverify.Header) wireverify.Response {
-	return wireverify.Response{Status: status, Headers: append(headers, wireverify.Header{Name: "Content-Type", Value: "application/x-amz-json-1.0"}), Body: body}
+	return wireverify.Response{Status: status, Headers: append(headers,
+		wireverify.Header{Name: "Content-Type", Value: "application/x-amz-json-1.0"}, wireverify.Header{Name: "x-amzn-RequestId", Value: "R"}), Body: body}
 }
 
 func gzipped(text string) string {
@@ -258,5 +263,66 @@ func TestHealthChecksWithARefusedToken(t *testing.T) {
 	}
 	if n := len(sts.callsFor("Role")); n != 2 {
 		t.Errorf("STS was called %d times, want 2", n)
+	}
+}
+
+// TestAnApplicationInAWSsWords: a request that an application has carried out is
+// not sent again, whatever its answer says.
+func TestAnApplicationInAWSsWords(t *testing.T) {
+	for _, service := range []string{"execute-api", "lambda"} {
+		t.Run(service, func(t *testing.T) {
+			sts := newSTS(t)
+			answer := jsonError(403, `{"message":"the payment is booked, but your login has expired","code":"ExpiredToken"}`)
+			up := refusing(t, false, sts.keys("Role"), answer, always)
+			s := startCaddy(t, styles["short form"](up.Addr(), setup{
+				options: "service " + service + "\nregion eu-west-1\ncredentials Role", global: brokerAnd("Role"),
+			}))
+			if r := s.do("POST", "/pay", "amount=1"); r.status != 403 || r.body != answer.Body {
+				t.Errorf("answered %v", r)
+			}
+			up.all(1)
+			if n := len(sts.callsFor("Role")); n != 1 {
+				t.Errorf("STS was called %d times, want once", n)
+			}
+		})
+	}
+}
+
+// TestRefusalThatStreams: what a service sends with a refusal and goes on
+// sending reaches the client while it does.
+func TestRefusalThatStreams(t *testing.T) {
+	for name, header := range map[string]string{"an application's": "X-Application", "AWS's": "X-Amzn-Requestid"} {
+		t.Run(name, func(t *testing.T) {
+			newSTS(t)
+			up := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				w.Header().Set("Content-Type", "application/json")
+				w.Header().Set(header, "R")
+				w.WriteHeader(403)
+				io.WriteString(w, "an event")
+				w.(http.Flusher).Flush()
+				<-r.Context().Done()
+			}))
+			t.Cleanup(up.Close)
+			s := startCaddy(t, styles["short form"](up.Listener.Addr().String(), setup{
+				options: "service es\nregion eu-west-1\ncredentials broker", global: brokerAnd(),
+			}))
+			ctx, cancel := context.WithTimeout(t.Context(), patience)
+			defer cancel()
+			req, err := http.NewRequestWithContext(ctx, "GET", "http://"+s.addr()+"/", nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			tr := new(http.Transport)
+			defer tr.CloseIdleConnections()
+			res, err := tr.RoundTrip(req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer res.Body.Close()
+			event := make([]byte, len("an event"))
+			if _, err := io.ReadFull(res.Body, event); err != nil || string(event) != "an event" || res.StatusCode != 403 {
+				t.Errorf("answered %d with %q and %v", res.StatusCode, event, err)
+			}
+		})
 	}
 }
