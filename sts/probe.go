@@ -38,6 +38,11 @@ type ProbeResult struct {
 	// full stop.
 	Reason string
 
+	// Finding is Reason without the error Err that decided, if one did, for those who are not to
+	// read what an error says of the broker or of the network.
+	Finding string
+	Err     error
+
 	// Steps are the calls that were made, in their order.
 	Steps []ProbeStep
 }
@@ -81,28 +86,28 @@ func (c *Client) Assumer(from sigv4.Credentials, in AssumeRoleInput) Assumer {
 func Probe(ctx context.Context, assume Assumer, externalID string) ProbeResult {
 	var r ProbeResult
 	if err := CheckExternalID(externalID); err != nil {
-		return r.end(Unproven, "there is no External ID to prove: %v", err)
+		return r.end(Unproven, err, "there is no External ID to prove")
 	}
 	if step, err := r.try(ctx, assume, "right", externalID); step.Answer != granted {
-		return r.end(Unproven, "the role can't be assumed with the right External ID: %v", err)
+		return r.end(Unproven, err, "the role can't be assumed with the right External ID")
 	}
 	wrong, wrongErr := r.try(ctx, assume, "wrong", wrongExternalID())
 	if wrong.Answer == granted {
-		return r.end(Open, "the role was assumed with a wrong External ID: its trust policy has to ask for the right one, with the condition StringEquals on sts:ExternalId")
+		return r.end(Open, nil, "the role was assumed with a wrong External ID: its trust policy has to ask for the right one, with the condition StringEquals on sts:ExternalId")
 	}
 	none, noneErr := r.try(ctx, assume, "none", "")
 	switch {
 	case none.Answer == granted:
-		return r.end(Open, "the role was assumed without an External ID: its trust policy has to ask for one in every statement that trusts the broker, with StringEquals and not StringEqualsIfExists on sts:ExternalId")
+		return r.end(Open, nil, "the role was assumed without an External ID: its trust policy has to ask for one in every statement that trusts the broker, with StringEquals and not StringEqualsIfExists on sts:ExternalId")
 	case wrong.Answer == unclear:
-		return r.end(Unproven, "with a wrong External ID, something else than the trust policy decided: %v", wrongErr)
+		return r.end(Unproven, wrongErr, "with a wrong External ID, something else than the trust policy decided")
 	case none.Answer == unclear:
-		return r.end(Unproven, "without an External ID, something else than the trust policy decided: %v", noneErr)
+		return r.end(Unproven, noneErr, "without an External ID, something else than the trust policy decided")
 	}
 	if again, err := r.try(ctx, assume, "right again", externalID); again.Answer != granted {
-		return r.end(Unproven, "the role could be assumed with the right External ID at first and then no more, so it or its trust policy was changed meanwhile: %v", err)
+		return r.end(Unproven, err, "the role could be assumed with the right External ID at first and then no more, so it or its trust policy was changed meanwhile")
 	}
-	return r.end(Proven, "only the right External ID was accepted")
+	return r.end(Proven, nil, "only the right External ID was accepted")
 }
 
 // The answers of a step.
@@ -128,8 +133,11 @@ func (r *ProbeResult) try(ctx context.Context, assume Assumer, sent, externalID 
 	return step, err
 }
 
-func (r *ProbeResult) end(o Outcome, format string, args ...any) ProbeResult {
-	r.Outcome, r.Reason = o, fmt.Sprintf(format, args...)
+func (r *ProbeResult) end(o Outcome, err error, finding string) ProbeResult {
+	r.Outcome, r.Reason, r.Finding, r.Err = o, finding, finding, err
+	if err != nil {
+		r.Reason = fmt.Sprintf("%s: %v", finding, err)
+	}
 	return *r
 }
 

@@ -3,6 +3,7 @@ package stshelper
 import (
 	"net/http"
 
+	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/credentials"
 	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/sts"
 )
 
@@ -53,13 +54,22 @@ func (h *Handler) probe(w http.ResponseWriter, r *http.Request, c *call) *failur
 		return f
 	}
 	found := sts.Probe(r.Context(), h.opts.Client.Assumer(broker.Value, h.input(c.key, q, region)), q.externalID)
+	h.asked(c.key, q, found.Err)
 	c.entry.Outcome, c.entry.Probe, c.entry.Message = Probed, string(found.Outcome), found.Reason
-	body := probeAnswer{Outcome: found.Outcome, Reason: found.Reason}
+	body := probeAnswer{Outcome: found.Outcome, Reason: reasonFor(found)}
 	for _, s := range found.Steps {
 		body.Steps = append(body.Steps, probeStep(s))
 	}
 	h.answer(w, r, c, body)
 	return nil
+}
+
+// reasonFor is what a caller is told of a probe: of an error, no more than POST /assume-role tells.
+func reasonFor(found sts.ProbeResult) string {
+	if found.Err == nil {
+		return found.Finding
+	}
+	return found.Finding + ": " + explain(&credentials.Error{Err: found.Err}).message
 }
 
 type probeAnswer struct {
