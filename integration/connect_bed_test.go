@@ -217,6 +217,13 @@ func (b *connectBed) told() (lines []map[string]any, events []string) {
 	return lines, events
 }
 
+// toldOf returns the audited events when there are so many.
+func (b *connectBed) toldOf(n int) (events []string) {
+	b.t.Helper()
+	waitFor(b.t, patience, func() bool { _, events = b.told(); return len(events) >= n }, "%d audited events", n)
+	return events
+}
+
 // everything is all that Caddy has logged.
 func (b *connectBed) everything() string {
 	b.t.Helper()

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/caddyserver/caddy/v2"
 )
 
 // TestConnectARole is a customer's whole way in a whole Caddy without JavaScript: from the vendor's session
@@ -18,8 +20,8 @@ func TestConnectARole(t *testing.T) {
 	b.start(config)
 
 	token, link := b.session("globex")
-	if want := "http://" + b.addr() + "/connect/?session_token=" + token; link != want {
-		t.Errorf("the link is %s, want %s", link, want)
+	if right := "http://" + b.addr() + "/connect/?session_token=" + token; link != right {
+		t.Errorf("the link is %s, want %s", link, right)
 	}
 	b.do("HEAD", strings.TrimPrefix(link, "http://"+b.addr()), "").expect(t, 303)
 	c := b.follow(link)
@@ -37,10 +39,11 @@ func TestConnectARole(t *testing.T) {
 	c.wait("succeeded")
 	c.get("").expect(t, 200, customerRole, "444455556666", "eu-central-1")
 
-	_, events := b.told()
-	if want := []string{
+	want := []string{
 		"session_created", "verification_failed", "verification_failed", "verification_started", "connection_created", "verification_succeeded",
-	}; !slices.Equal(events, want) {
+	}
+	events := b.toldOf(len(want))
+	if !slices.Equal(events, want) {
 		t.Errorf("audited %v, want %v", events, want)
 	}
 	lines, _ := b.told()
@@ -129,12 +132,11 @@ func TestVerificationGoesOnThroughReloads(t *testing.T) {
 	begin()
 	c.wait("succeeded")
 
-	_, events := b.told()
 	want := []string{
 		"session_created", "verification_started", "connection_created", "verification_succeeded",
 		"session_created", "verification_started", "verification_failed", "verification_started", "connection_created", "verification_succeeded",
 	}
-	if !slices.Equal(events, want) {
+	if events := b.toldOf(len(want)); !slices.Equal(events, want) {
 		t.Errorf("audited %v, want %v", events, want)
 	}
 	b.settle()
@@ -169,6 +171,53 @@ func TestConnectSurvivesBrokenReloads(t *testing.T) {
 	b.settle()
 }
 
+// TestConnectSurvivesRestarts: sessions and connections outlive the process, and a verification that it was
+// stopped in ends and says so. A new seal key reads what the one before has sealed, as long as that is
+// named; without it, nothing is taken for missing.
+func TestConnectSurvivesRestarts(t *testing.T) {
+	b := newConnectBed(t)
+	config := b.caddyfile(connectParts{})
+	b.start(config)
+	restart := func(config string) {
+		t.Helper()
+		if err := caddy.Stop(); err != nil {
+			t.Fatal(err)
+		}
+		b.reload(config)
+	}
+	_, link := b.session("globex")
+	c := b.follow(link)
+	externalID := c.read(shownExternalID)
+	c.submit(customerRole, "").expect(t, 303)
+	waitFor(t, patience, func() bool { return b.assumed(customerRole) > 0 }, "a verification to begin")
+	restart(config)
+	if s := c.state(); s != "failed" {
+		t.Errorf("after a restart the verification has %s", s)
+	}
+	if again := c.read(shownExternalID); again != externalID {
+		t.Errorf("after a restart the External ID is %s, and was %s", again, externalID)
+	}
+	b.makeRole(customerRole, externalID)
+	c.submit(customerRole, "").expect(t, 303)
+	c.wait("succeeded")
+	b.toldOf(6)
+	lines, events := b.told()
+	path := fmt.Sprint("/connections/", lines[slices.Index(events, "connection_created")]["connection"])
+
+	newKey := strings.Replace(config, "{file."+b.keyFile+"}", goodSealKey, 1)
+	restart(newKey)
+	b.api("GET", path, "").expect(t, 500, `"server_error"`)
+	if log := b.logged(); !strings.Contains(log, "seal key") || !strings.Contains(log, "stands literally in the configuration") {
+		t.Error("the log does not say which key is missing")
+	}
+	restart(strings.Replace(newKey, goodSealKey, goodSealKey+"\nold_key {file."+b.keyFile+"}", 1))
+	b.api("GET", path, "").expect(t, 200, externalID)
+	if strings.Contains(b.everything(), goodSealKey) {
+		t.Error("the log holds a seal key")
+	}
+	b.settle()
+}
+
 // TestConnectByAHelper: the helper in the same process assumes the role, and proves that it asks for its
 // External ID.
 func TestConnectByAHelper(t *testing.T) {
@@ -185,7 +234,7 @@ func TestConnectByAHelper(t *testing.T) {
 	b.makeRole(customerRole, externalID)
 	c.submit(customerRole, "").expect(t, 303)
 	c.wait("succeeded")
-	_, events := b.told()
+	events := b.toldOf(4)
 	lines, _ := b.told()
 	if created := lines[slices.Index(events, "connection_created")]; created["probe"] != "proven" {
 		t.Errorf("the role is %v", created)

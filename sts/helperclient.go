@@ -207,47 +207,57 @@ func (c *HelperClient) AssumeRole(ctx context.Context, in HelperInput) (sigv4.Cr
 	if err := in.Check(); err != nil {
 		return none, time.Time{}, err
 	}
-	told := c.teller(in)
-	res, body, err := c.ask(ctx, c.url, in, told)
+	var creds sigv4.Credentials
+	var expires time.Time
+	err := c.ask(ctx, c.url, in, func(header http.Header, body []byte) error {
+		now := time.Now()
+		var err error
+		if creds, expires, err = parseHelperAnswer(body, now); err != nil {
+			return err
+		}
+		expires = byThisClock(expires, header.Get("Date"), now)
+		return nil
+	})
 	if err != nil {
 		return none, time.Time{}, err
 	}
-	now := time.Now()
-	creds, expires, err := parseHelperAnswer(body, now)
-	if err != nil {
-		return none, time.Time{}, c.refusedAnswer(res, told, body, err.Error())
-	}
-	return creds, byThisClock(expires, res.Header.Get("Date"), now), nil
+	return creds, expires, nil
 }
 
 func (c *HelperClient) teller(in HelperInput) *teller {
-	return &teller{role: in.RoleARN, secrets: append([]string{in.ExternalID}, c.auth.secrets...)}
+	known := Known{RoleARN: in.RoleARN, ExternalID: in.ExternalID != "", Region: in.Region, MFA: true} // There is no option to write for a device.
+	return &teller{role: in.RoleARN, secrets: append([]string{in.ExternalID}, c.auth.secrets...), known: known}
 }
 
-// ask sends the input to the helper, and returns an answer that is none of refusal, with its body.
-func (c *HelperClient) ask(ctx context.Context, to *url.URL, in HelperInput, told *teller) (*http.Response, []byte, error) {
+// ask sends the input to the helper, and has an answer read that is no refusal. An error of read says what
+// is wrong with the answer.
+func (c *HelperClient) ask(ctx context.Context, to *url.URL, in HelperInput, read func(http.Header, []byte) error) error {
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
 
 	req, err := c.request(ctx, to, in)
 	if err != nil {
-		return nil, nil, err
+		return err
 	}
+	told := c.teller(in)
 	res, err := c.http.Do(req)
 	if err != nil {
-		return nil, nil, c.noAnswer(ctx, told, err)
+		return c.noAnswer(ctx, told, err)
 	}
 	defer res.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(res.Body, maxHelperAnswer+1))
 	switch {
 	case err != nil:
-		return nil, nil, c.noAnswer(ctx, told, fmt.Errorf("the answer broke off: %w", err))
+		return c.noAnswer(ctx, told, fmt.Errorf("the answer broke off: %w", err))
 	case res.StatusCode < 200 || res.StatusCode > 299:
-		return nil, nil, c.refusal(res, told, body)
+		return c.refusal(res, told, body)
 	case len(body) > maxHelperAnswer:
-		return nil, nil, c.refusedAnswer(res, told, nil, fmt.Sprintf("the answer has more than %d bytes: is this the URL of an STS helper?", maxHelperAnswer))
+		return c.refusedAnswer(res, told, nil, fmt.Sprintf("the answer has more than %d bytes: is this the URL of an STS helper?", maxHelperAnswer))
 	}
-	return res, body, nil
+	if err := read(res.Header, body); err != nil {
+		return c.refusedAnswer(res, told, body, err.Error())
+	}
+	return nil
 }
 
 // byThisClock keeps a slow clock of this machine from prolonging a session: it lasts no longer than it

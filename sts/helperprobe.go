@@ -33,9 +33,12 @@ func (c *HelperClient) Probe(ctx context.Context, in HelperInput) (ProbeResult, 
 	probing := *c
 	probing.timeout = max(c.timeout, helperProbeTimeout)
 	to := c.url.ResolveReference(&url.URL{Path: "probe-external-id"})
-	told := c.teller(in)
+	var found ProbeResult
 	for {
-		res, body, err := probing.ask(ctx, to, in, told)
+		err := probing.ask(ctx, to, in, func(_ http.Header, body []byte) (err error) {
+			found, err = parseHelperProbe(body, c.teller(in))
+			return err
+		})
 		if e, ok := errors.AsType[*HelperError](err); ok && e.Status == http.StatusTooManyRequests {
 			select {
 			case <-time.After(helperProbePause):
@@ -46,22 +49,20 @@ func (c *HelperClient) Probe(ctx context.Context, in HelperInput) (ProbeResult, 
 		if err != nil {
 			return none, err
 		}
-		found, ok := parseHelperProbe(body, told)
-		if !ok {
-			return none, c.refusedAnswer(res, told, body, "it does not say how the probe ended: is it a helper that knows probe-external-id?")
-		}
 		return found, nil
 	}
 }
 
-func parseHelperProbe(body []byte, told *teller) (ProbeResult, bool) {
+var errNoProbe = errors.New("it does not say how the probe ended: is it a helper that knows probe-external-id?")
+
+func parseHelperProbe(body []byte, told *teller) (ProbeResult, error) {
 	var answer struct {
 		Outcome Outcome
 		Reason  string
 		Steps   []struct{ Sent, Answer, Code, RequestID string }
 	}
 	if json.Unmarshal(body, &answer) != nil || !slices.Contains([]Outcome{Proven, Unproven, Open}, answer.Outcome) {
-		return ProbeResult{}, false
+		return ProbeResult{}, errNoProbe
 	}
 	found := ProbeResult{Outcome: answer.Outcome, Reason: told.clean(answer.Reason, 1000)}
 	for _, s := range answer.Steps[:min(len(answer.Steps), 8)] {
@@ -69,5 +70,5 @@ func parseHelperProbe(body []byte, told *teller) (ProbeResult, bool) {
 			Sent: told.clean(s.Sent, 20), Answer: told.clean(s.Answer, 20), Code: told.clean(s.Code, 100), RequestID: told.clean(s.RequestID, 100),
 		})
 	}
-	return found, true
+	return found, nil
 }
