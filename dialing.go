@@ -33,6 +33,24 @@ type dialGuard struct {
 	ownUpstreams bool
 }
 
+// checkForwardProxy refuses a forward proxy that a request chooses: nothing is
+// known of where it is, and it sees what is sent. It has to be asked before the
+// embedded transport is provisioned, which forgets its configuration.
+func (t *Transport) checkForwardProxy() error {
+	for _, f := range []struct {
+		name     string
+		isChosen bool
+	}{
+		{"network_proxy", holdsRequest(t.NetworkProxyRaw)},
+		{"forward_proxy_url", sources.NeedsRequest(t.ForwardProxyURL)},
+	} {
+		if f.isChosen {
+			return fieldError(f.name, errors.New("a request would choose the proxy that signed requests are sent through: write its URL, or {env.NAME}"))
+		}
+	}
+	return nil
+}
+
 // guardDialing has each connection of the embedded transport checked when it is
 // made, by the address that its name really led to.
 func (t *Transport) guardDialing(ctx caddy.Context) error {

@@ -249,6 +249,34 @@ func TestThroughAProxy(t *testing.T) {
 	metadata.waitForLog("169.254.169.254:3128 is a link-local address", 1, patience)
 }
 
+// TestForwardProxyThatARequestChooses is found when the configuration is loaded.
+func TestForwardProxyThatARequestChooses(t *testing.T) {
+	t.Setenv("TEST_PROXY", "http://proxy.example:3128")
+	for option, want := range map[string]string{
+		"network_proxy url {header.X-Proxy}":                      "network_proxy: a request would choose the proxy",
+		"network_proxy url http://{http.vars.proxy}.example:3128": "network_proxy: a request would choose the proxy",
+		"forward_proxy_url {http.request.header.X-Proxy}":         "network_proxy: a request would choose the proxy",
+		"forward_proxy_url http://proxy.example:3128":             "",
+		"network_proxy url {env.TEST_PROXY}":                      "",
+		"network_proxy none":                                      "",
+	} {
+		for upstream, placed := range map[string]string{
+			"reverse_proxy": "reverse_proxy https://b.s3.eu-west-1.amazonaws.com {\ntransport aws_sigv4 {\n" + option + "\n}\n}",
+			"short form":    "aws_sigv4 https://b.s3.eu-west-1.amazonaws.com {\ntransport aws_sigv4 {\n" + option + "\n}\n}",
+		} {
+			err := validate(t, strings.ReplaceAll(site(setup{}, placed), "<port>", ":80"))
+			if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+				t.Errorf("%s, %s: got %v, want %q", upstream, option, err, want)
+			}
+		}
+	}
+	err := validateJSON(t, []byte(`{"apps": {"http": {"servers": {"s": {"listen": [":80"], "routes": [{"handle": [{"handler": "reverse_proxy",
+		"upstreams": [{"dial": "b.s3.eu-west-1.amazonaws.com:443"}], "transport": {"protocol": "aws_sigv4", "tls": {}, "forward_proxy_url": "{http.request.header.X-Proxy}"}}]}]}}}}}`))
+	if err == nil || !strings.Contains(err.Error(), "forward_proxy_url: a request would choose the proxy") {
+		t.Errorf("forward_proxy_url in JSON: got %v", err)
+	}
+}
+
 // TestUpstreamsThatCanNeverBe are found when the configuration is loaded.
 func TestUpstreamsThatCanNeverBe(t *testing.T) {
 	const transport = "transport aws_sigv4 {\n%s\n}\n"
