@@ -225,8 +225,7 @@ func (c *HelperClient) AssumeRole(ctx context.Context, in HelperInput) (sigv4.Cr
 }
 
 func (c *HelperClient) teller(in HelperInput) *teller {
-	known := Known{RoleARN: in.RoleARN, ExternalID: in.ExternalID != "", Region: in.Region, MFA: true} // There is no option to write for a device.
-	return &teller{role: in.RoleARN, secrets: append([]string{in.ExternalID}, c.auth.secrets...), known: known}
+	return &teller{role: in.RoleARN, secrets: append([]string{in.ExternalID}, c.auth.secrets...)}
 }
 
 // ask sends the input to the helper, and has an answer read that is no refusal. An error of read says what
