@@ -1,6 +1,7 @@
 package awssigv4
 
 import (
+	"cmp"
 	"errors"
 	"io"
 	"strings"
@@ -20,7 +21,7 @@ func TestLookAheadLeavesTheBodyWhole(t *testing.T) {
 					t.Errorf("%q, %s: %q is ahead, want %q", text, name, ahead, want)
 				}
 				got, err := io.ReadAll(iotest.OneByteReader(body))
-				if string(got) != text || ends == io.EOF && err != nil || ends != io.EOF && !errors.Is(err, ends) {
+				if string(got) != text || !errors.Is(cmp.Or(err, io.EOF), ends) {
 					t.Errorf("%q, %s: %q and %v are left, want all and %v", text, name, got, err, ends)
 				}
 			}

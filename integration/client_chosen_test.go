@@ -75,7 +75,8 @@ func TestCertificateThatNobodyVerified(t *testing.T) {
 		"required":            {"mode require", "source_identity tenant{http.request.tls.client.serial}", []tls.Certificate{cert}, 403},
 		"policy": {
 			"mode require", "policy `{\"Version\":\"2012-10-17\",\"Statement\":[{\"Effect\":\"Allow\",\"Action\":\"s3:*\",\"Resource\":\"arn:aws:s3:::b/{http.request.tls.client.serial}/*\"}]}`",
-			[]tls.Certificate{cert}, 403,
+			[]tls.Certificate{cert},
+			403,
 		},
 		"verified":     {verified, "external_id {http.request.tls.client.subject}", []tls.Certificate{cert}, 200},
 		"session name": {"mode require", "session_name {http.request.tls.client.subject}", []tls.Certificate{cert}, 200},

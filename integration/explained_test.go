@@ -2,6 +2,8 @@ package integration_test
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -163,4 +165,23 @@ func TestPolicyOfARequestIsData(t *testing.T) {
 		t.Errorf("STS was called %d times, want once for each user", n)
 	}
 	up.all(3)
+}
+
+// TestErrorTextInAPage: the message repeats what a client sent, and a page
+// escapes it as the documentation says.
+func TestErrorTextInAPage(t *testing.T) {
+	sts := newSTS(t)
+	up := newEndpoint(t, sts.keys("Role"), nil)
+	page := filepath.Join(tempDir(t), "error.html")
+	if err := os.WriteFile(page, []byte(`<p>{{placeholder "http.aws_sigv4.error.message" | html}}</p>`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := startCaddy(t, strings.Replace(styles["short form"](up.Addr(), setup{
+		options: "service s3\nregion eu-west-1\ncredentials assume_role " + arn("Role") + " {\nfrom broker\nsession_name {http.request.header.X-User}\n}",
+		global:  brokerAnd(),
+	}), "\nroute {", "\nhandle_errors {\nroot "+filepath.Dir(page)+"\nrewrite /error.html\ntemplates\nfile_server\n}\nroute {", 1))
+	r := s.get("/", "X-User: <script>alert(1)</script>")
+	if r.status != 403 || strings.Contains(r.body, "<script>") || !strings.Contains(r.body, "&lt;script&gt;") {
+		t.Errorf("answered %v", r)
+	}
 }
