@@ -125,6 +125,14 @@ func explain(err error) *failure {
 	return f
 }
 
+// statusAbandoned is what servers log, since nginx did, of callers that hung up. No caller sees it.
+const statusAbandoned = 499
+
+// abandoned is the failure of a call whose caller is gone.
+func abandoned(err error) *failure {
+	return &failure{status: statusAbandoned, word: "abandoned", outcome: Abandoned, message: "the caller hung up before there was an answer", cause: err}
+}
+
 // retryAfter is when the cache asks again: its pauses double from a second to a minute.
 func retryAfter(err *credentials.Error) int {
 	if err == nil || err.Attempts < 1 {

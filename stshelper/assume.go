@@ -88,7 +88,9 @@ func (h *Handler) fetch(ctx context.Context, c *call, q question) (*credentials.
 	c.entry.Region = region
 	creds, err := h.fresh(ctx, h.identity(c.key, q, region))
 	h.asked(c.key, q, err)
-	if err != nil {
+	if err != nil && ctx.Err() != nil {
+		return nil, abandoned(err)
+	} else if err != nil {
 		return nil, explain(err)
 	}
 	c.entry.Outcome = Issued

@@ -19,6 +19,7 @@ const (
 	Invalid         Outcome = "invalid"         // what was sent makes no sense
 	Refused         Outcome = "refused"         // the key may not; AWS was not asked
 	Denied          Outcome = "denied"          // AWS refused
+	Abandoned       Outcome = "abandoned"       // the caller hung up before there was an answer
 	Failed          Outcome = "failed"          // neither the caller nor the role is at fault
 )
 

@@ -65,6 +65,7 @@ type key struct {
 	// other permissions never share a session.
 	scope string
 
+	derived bool // its session name is made of its name
 	regions regionSet
 	probing sync.Mutex // held during a probe
 }
@@ -89,7 +90,8 @@ func (h *Handler) addKey(k Key) error {
 	if err := h.checkPermissions(&k); err != nil {
 		return err
 	}
-	if k.SessionName == "" {
+	derived := k.SessionName == ""
+	if derived {
 		k.SessionName = sts.SessionName(k.Name)
 	}
 	if err := sts.CheckSessionName(k.SessionName); err != nil {
@@ -98,9 +100,15 @@ func (h *Handler) addKey(k Key) error {
 	if err := sts.CheckTags(k.Tags); err != nil {
 		return fmt.Errorf("tags: %w", err)
 	}
+	for _, other := range h.keys {
+		if other.SessionName == k.SessionName && (derived || other.derived) {
+			return fmt.Errorf("name: the sessions of the keys %q and %q would have the same name, %q, so that CloudTrail could not tell them apart: give one of the keys another name, of two characters or more", other.Name, k.Name, k.SessionName)
+		}
+	}
 	added := &key{
-		Key:   k,
-		scope: credentials.NewKey(append(append([]string{"aws_sts_helper", k.Name, "roles"}, k.Roles...), append([]string{"external_ids"}, k.ExternalIDs...)...)...),
+		Key:     k,
+		derived: derived,
+		scope:   credentials.NewKey(append(append([]string{"aws_sts_helper", k.Name, "roles"}, k.Roles...), append([]string{"external_ids"}, k.ExternalIDs...)...)...),
 	}
 	if strings.Contains(k.User, ":") || strings.ContainsFunc(k.User, unicode.IsControl) {
 		return errors.New("user: it holds a colon or a control character, which basic authentication can't send")

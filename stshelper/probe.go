@@ -48,12 +48,17 @@ func (h *Handler) probe(w http.ResponseWriter, r *http.Request, c *call) *failur
 	defer c.key.probing.Unlock()
 
 	broker, err := h.opts.Cache.Get(r.Context(), h.opts.Broker)
-	if err != nil {
+	if err != nil && r.Context().Err() != nil {
+		return abandoned(err)
+	} else if err != nil {
 		f := explain(err)
 		f.message = "the helper's broker has no credentials at the moment; the log of the helper says more"
 		return f
 	}
 	found := sts.Probe(r.Context(), h.opts.Client.Assumer(broker.Value, h.input(c.key, q, region)), q.externalID)
+	if found.Outcome == sts.Unproven && r.Context().Err() != nil {
+		return abandoned(found.Err)
+	}
 	h.asked(c.key, q, found.Err)
 	c.entry.Outcome, c.entry.Probe, c.entry.Message = Probed, string(found.Outcome), found.Reason
 	body := probeAnswer{Outcome: found.Outcome, Reason: reasonFor(found)}
