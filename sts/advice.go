@@ -244,6 +244,9 @@ func adviseSignature(e *Error, k Known) []Cause {
 	if strings.Contains(lower, "signature expired") || strings.Contains(lower, "not yet current") || k.Skew.Abs() > 5*time.Minute {
 		return adviseClock(e, k)
 	}
+	if isWrongRegion(e) {
+		return list(otherRegion(k))
+	}
 	return list(
 		Cause{
 			"the broker's secret access key is not the one of its access key ID",
@@ -290,10 +293,7 @@ func adviseProvider(*Error, Known) []Cause {
 func withoutCode(e *Error, k Known) []Cause {
 	lower := strings.ToLower(e.Message)
 	has := func(text string) bool { return strings.Contains(lower, text) }
-	at := "STS"
-	if k.Endpoint != "" {
-		at = k.Endpoint
-	}
+	pinned, at := stsVariable(k)
 	noFIPS := Cause{
 		fmt.Sprintf("there may be no FIPS endpoint of STS in the region %s", regionOf(k)),
 		"write sts_region with a region that has one, or leave fips out",
@@ -308,6 +308,7 @@ func withoutCode(e *Error, k Known) []Cause {
 			fmt.Sprintf("the name of %s can't be resolved", at),
 			"see that this machine's DNS knows it; in a subnet without internet, make a VPC endpoint for STS with private DNS",
 		}
+		name.Remedy = correct(pinned, name.Remedy)
 		if k.FIPS {
 			return list(noFIPS, name)
 		}
@@ -326,6 +327,7 @@ func withoutCode(e *Error, k Known) []Cause {
 			fmt.Sprintf("%s can't be reached from here, or does not answer in time", at),
 			"open port 443 to it in firewalls, security groups and routes; behind a proxy set HTTPS_PROXY; in a subnet without internet make a VPC endpoint for STS",
 		}
+		reach.Remedy = correct(pinned, reach.Remedy)
 		if k.FIPS {
 			return list(reach, noFIPS)
 		}

@@ -167,8 +167,12 @@ func TestExplain(t *testing.T) {
 		"key 2":     {err: answered(403, "UnrecognizedClientException", "x"), known: known, why: "AWS does not know the broker's access key"},
 
 		// Signatures and clocks.
-		"secret":          {err: answered(403, "SignatureDoesNotMatch", "The request signature we calculated does not match the signature you provided."), known: known, why: "secret access key is not the one", others: []string{"something on the way"}},
-		"secret 2":        {err: answered(403, "InvalidSignatureException", "x"), known: known, why: "secret access key is not the one"},
+		"secret":   {err: answered(403, "SignatureDoesNotMatch", "The request signature we calculated does not match the signature you provided."), known: known, why: "secret access key is not the one", others: []string{"something on the way"}},
+		"secret 2": {err: answered(403, "InvalidSignatureException", "x"), known: known, why: "secret access key is not the one"},
+		"another region": {
+			err: answered(403, "SignatureDoesNotMatch", "Credential should be scoped to a valid region. "), known: with(func(k *Known) { k.Endpoint = "https://sts.internal" }),
+			why: "https://sts.internal serves another region than eu-west-1", remedy: "write sts_region", never: "secret access key",
+		},
 		"clock":           {err: answered(403, "SignatureDoesNotMatch", "Signature expired: 20250101T000000Z is now earlier than 20250101T000500Z (20250101T001000Z - 5 min.)"), known: known, why: "clock is wrong", remedy: "by NTP"},
 		"clock ahead":     {err: answered(403, "SignatureDoesNotMatch", "Signature not yet current: x"), known: with(func(k *Known) { k.Skew = 10 * time.Minute }), why: "clock is 10m0s ahead of AWS's"},
 		"clock 3":         {err: answered(403, "RequestTimeTooSkewed", "x"), known: known, why: "clock is wrong"},
@@ -362,6 +366,27 @@ func TestUnreachableIsExplained(t *testing.T) {
 	_, _, err = NewClient(Config{}).AssumeRole(context.Background(), broker, input("Proxy"))
 	if e, ok := errors.AsType[*Error](err); !ok || !strings.Contains(e.Explain().Likeliest().Why, "can't be reached") {
 		t.Errorf("got %v", err)
+	}
+}
+
+// TestPinnedSTSIsNamed: where the environment says which STS is called, it is the first suspect.
+func TestPinnedSTSIsNamed(t *testing.T) {
+	cleanEnvironment(t, "http://127.0.0.1:1")
+	refused := Explain(answered(0, "", "dial tcp 127.0.0.1:1: connect: connection refused"), Known{Region: "eu-west-1"}).Likeliest()
+	if !strings.HasPrefix(refused.Why, "http://127.0.0.1:1 can't be reached") || !strings.HasPrefix(refused.Remedy, "correct or unset the environment variable AWS_ENDPOINT_URL_STS") {
+		t.Errorf("got %s", refused)
+	}
+	written := Explain(answered(0, "", "connection refused"), Known{Endpoint: "https://sts.internal"}).Likeliest()
+	if strings.Contains(written.String(), "AWS_ENDPOINT_URL_STS") {
+		t.Errorf("got %s", written)
+	}
+	scoped := Explain(answered(403, "SignatureDoesNotMatch", "Credential should be scoped to a valid region."), Known{Region: "eu-west-1"}).Likeliest()
+	if !strings.Contains(scoped.Why, "http://127.0.0.1:1 serves another region than eu-west-1") || !strings.Contains(scoped.Remedy, "unset AWS_ENDPOINT_URL_STS") {
+		t.Errorf("got %s", scoped)
+	}
+	t.Setenv("AWS_ENDPOINT_URL_STS", "http://user:topsecret@sts.internal/?x=topsecret")
+	if got := Explain(answered(0, "", "connection refused"), Known{}).Likeliest().String(); strings.Contains(got, "topsecret") {
+		t.Errorf("got %s", got)
 	}
 }
 

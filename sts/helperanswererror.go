@@ -21,8 +21,12 @@ func (t *teller) answer(res *http.Response, body []byte) *HelperError {
 		r := &spoken{t: t}
 		r.hear(members)
 		e.Code, e.Message, requestID = r.code, strings.Join(r.texts, ": "), r.requestID
+		e.awsCode = r.awsCode
 	} else if bytes.HasPrefix(body, []byte("<")) && xml.Unmarshal(body, &x) == nil {
 		e.Code, e.Message, requestID = t.word(x.Error.Code), t.clean(x.Error.Message, 300), x.RequestID
+		if isAWSCode(e.Code) {
+			e.awsCode = e.Code
+		}
 	}
 	for _, h := range []string{"X-Amzn-Requestid", "X-Amz-Request-Id", "X-Request-Id"} {
 		if requestID == "" {
@@ -37,6 +41,7 @@ func (t *teller) answer(res *http.Response, body []byte) *HelperError {
 type spoken struct {
 	t               *teller
 	code, requestID string
+	awsCode         string // the first word that is one of AWS's
 	texts           []string
 }
 
@@ -91,7 +96,11 @@ func (s *spoken) hear(members []member) {
 
 // hearCode keeps the first code as such, and a second one, such as AWS's beside the helper's, as text.
 func (s *spoken) hearCode(code string) {
-	switch code = s.t.word(code); {
+	code = s.t.word(code)
+	if s.awsCode == "" && isAWSCode(code) {
+		s.awsCode = code
+	}
+	switch {
 	case code == "" || code == s.code:
 	case s.code == "":
 		s.code = code

@@ -225,7 +225,9 @@ func (c *HelperClient) AssumeRole(ctx context.Context, in HelperInput) (sigv4.Cr
 }
 
 func (c *HelperClient) teller(in HelperInput) *teller {
-	return &teller{role: in.RoleARN, secrets: append([]string{in.ExternalID}, c.auth.secrets...)}
+	// MFA: the advice to write a device down would be about options of the helper's operator.
+	known := Known{RoleARN: in.RoleARN, ExternalID: in.ExternalID != "", Region: in.Region, MFA: true}
+	return &teller{role: in.RoleARN, secrets: append([]string{in.ExternalID}, c.auth.secrets...), known: known}
 }
 
 // ask sends the input to the helper, and has an answer read that is no refusal. An error of read says what

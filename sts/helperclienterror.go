@@ -35,23 +35,17 @@ type HelperError struct {
 	// RequestID is what the helper, or AWS through it, calls the request; empty if it is not known.
 	RequestID string
 
+	awsCode   string // AWS's word, if the helper passes one on
 	hint      string
+	authSent  bool
+	known     Known
 	retryable bool
 	cause     error
 }
 
 // Error returns host, status, code, message and request ID, as far as they are known, and what to do.
 func (e *HelperError) Error() string {
-	parts := []string{"STS helper " + e.Host}
-	if e.Status != 0 {
-		parts = append(parts, fmt.Sprintf("HTTP %d", e.Status))
-	}
-	for _, p := range []string{e.Code, e.Message} {
-		if p != "" {
-			parts = append(parts, p)
-		}
-	}
-	text := strings.Join(parts, ": ")
+	text := e.said()
 	if e.RequestID != "" {
 		text += " (request ID " + e.RequestID + ")"
 	}
@@ -61,11 +55,26 @@ func (e *HelperError) Error() string {
 	return text
 }
 
+// said returns host, status, code and message.
+func (e *HelperError) said() string {
+	parts := []string{"STS helper " + e.Host}
+	if e.Status != 0 {
+		parts = append(parts, fmt.Sprintf("HTTP %d", e.Status))
+	}
+	for _, p := range []string{e.Code, e.Message} {
+		if p != "" {
+			parts = append(parts, p)
+		}
+	}
+	return strings.Join(parts, ": ")
+}
+
 // Unwrap returns context.Canceled or context.DeadlineExceeded if one of them ended the call, else nil.
 func (e *HelperError) Unwrap() error { return e.cause }
 
-// Retryable says whether the same call may succeed later with nothing changed: no answer came, or the
-// helper answered 408, 429 or 5xx.
+// Retryable says whether the same call may succeed later with nothing changed: no answer came, AWS failed
+// or throttled by the word that the helper passes on, or, without such a word, the helper answered 408, 429
+// or 5xx. Its 502 with "assume_role_failed" or "sts_missing_credentials" does not pass by itself.
 func (e *HelperError) Retryable() bool { return e.retryable }
 
 const helperAnswers = `it answers {"accessKeyId":"…","secretAccessKey":"…","sessionToken":"…","expiresAt":"2006-01-02T15:04:05Z"}`
@@ -73,15 +82,21 @@ const helperAnswers = `it answers {"accessKeyId":"…","secretAccessKey":"…","
 // refusal is the error of an answer whose status is not 2xx.
 func (c *HelperClient) refusal(res *http.Response, told *teller, body []byte) *HelperError {
 	e := told.answer(res, body)
-	e.Host, e.retryable = c.Host(), isTemporaryStatus(res.StatusCode)
+	e.Host, e.authSent, e.known = c.Host(), c.auth.header != "", told.known
+	e.retryable = e.isTemporary()
 	switch status := res.StatusCode; {
 	case status >= 300 && status < 400:
+		e.awsCode = ""
 		e.Code, e.Message = "", "it redirects"+redirectsTo(c.url, res)
 		e.hint = "redirects are not followed, as they would take secrets elsewhere: write the URL where it is"
 	case status == http.StatusUnauthorized && c.auth.header == "":
 		e.hint = "nothing was sent to authenticate: write api_key, basic, bearer or client_certificate"
 	case status == http.StatusUnauthorized:
 		e.hint = "write the key, password or token that it knows"
+	case e.awsCode != "", e.Code == helperNotPermitted:
+		// AWS's word or the helper's own says who refuses.
+	case e.Code == helperHTTPSRequired:
+		e.hint = "write https:// in the URL"
 	case status == http.StatusForbidden:
 		e.hint = "it, or AWS, does not permit this role and External ID to this caller"
 	case status == http.StatusNotFound, status == http.StatusMethodNotAllowed:
@@ -95,16 +110,12 @@ func (c *HelperClient) refusal(res *http.Response, told *teller, body []byte) *H
 // refusedAnswer is the error of an answer with a status of 2xx that holds no credentials.
 func (c *HelperClient) refusedAnswer(res *http.Response, told *teller, body []byte, problem string) *HelperError {
 	e := told.answer(res, body)
-	e.Host, e.hint = c.Host(), helperAnswers
+	e.Host, e.hint, e.awsCode = c.Host(), helperAnswers, ""
 	said := strings.Trim(e.Code+": "+e.Message, ": ")
 	if e.Code, e.Message = "", problem; said != "" {
 		e.Message += ", and says: " + said
 	}
 	return e
-}
-
-func isTemporaryStatus(status int) bool {
-	return status == http.StatusRequestTimeout || status == http.StatusTooManyRequests || status >= 500
 }
 
 // redirectsTo tells where to, but for what may be secret in it.
@@ -169,6 +180,7 @@ func isTimeout(err error) bool {
 type teller struct {
 	role    string
 	secrets []string
+	known   Known
 }
 
 // longWord finds what may be a secret: keys and tokens are long, and in one piece.
