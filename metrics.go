@@ -30,7 +30,7 @@ var (
 
 	stsErrorsTotal = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Namespace: "caddy", Subsystem: appName, Name: "sts_errors_total",
-		Help: "Failed calls to AWS STS, by AWS's error code; no_answer if none came.",
+		Help: "Failed calls to AWS STS or an STS helper, by AWS's error code or the helper's word; no_answer if none came.",
 	}, []string{"code"})
 
 	requestsTotal = prometheus.NewCounterVec(prometheus.CounterOpts{
@@ -144,8 +144,24 @@ var stsCodes = map[string]bool{
 	"Throttling": true, "ThrottlingException": true, "ValidationError": true,
 }
 
-// stsErrorLabel returns the label of a failed call to STS, or "" if err is none.
+// helperWords are the words of aws_sts_helper that have a series of their own.
+var helperWords = map[string]bool{
+	"assume_role_failed": true, "https_required": true, "invalid_api_key": true, "invalid_request": true,
+	"not_permitted": true, "sts_missing_credentials": true, "too_many_requests": true,
+}
+
+// stsErrorLabel returns the label of a failed call to STS or an STS helper, or
+// "" if err is none.
 func stsErrorLabel(err error) string {
+	if h, ok := errors.AsType[*sts.HelperError](err); ok {
+		switch code := h.Explain().Code; {
+		case stsCodes[code], helperWords[code]:
+			return code
+		case h.Status == 0:
+			return "no_answer"
+		}
+		return otherLabel
+	}
 	e, ok := errors.AsType[*sts.Error](err)
 	switch {
 	case !ok || !strings.HasPrefix(e.Operation, "AssumeRole") && e.Operation != "GetCallerIdentity":
