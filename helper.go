@@ -79,7 +79,8 @@ type STSHelper struct {
 	AllowOrigins []string `json:"allow_origins,omitempty"`
 
 	// From where requests without TLS are answered: `loopback`, `private` (loopback and private
-	// addresses) or `any`. The address is that of the connection, which may be a proxy's. Default:
+	// addresses) or `any`. The address is that of the connection; if that is one of the server's
+	// `trusted_proxies` and its `X-Forwarded-Proto` is `http`, also that of its client. Default:
 	// `private`.
 	PlainHTTP stshelper.PlainHTTP `json:"plain_http,omitempty"`
 
@@ -154,6 +155,7 @@ func (h *STSHelper) Provision(ctx caddy.Context) error {
 		PlainHTTP:          h.PlainHTTP,
 		BodyLimit:          h.BodyLimit,
 		Audit:              h.audit,
+		ProxiedFor:         proxiedFor,
 	}
 	if o.Broker, o.BrokerName, err = h.app.broker(ctx, h, h.CredentialsName, h.CredentialsRaw); err != nil {
 		return err
@@ -257,6 +259,16 @@ func (h *STSHelper) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhtt
 	}
 	h.handler.ServeHTTP(w, r)
 	return nil
+}
+
+// proxiedFor returns the client of a proxy that the server trusts.
+func proxiedFor(r *http.Request) (netip.Addr, bool) {
+	if trusted, _ := caddyhttp.GetVar(r.Context(), caddyhttp.TrustedProxyVarKey).(bool); !trusted {
+		return netip.Addr{}, false
+	}
+	ip, _ := caddyhttp.GetVar(r.Context(), caddyhttp.ClientIPVarKey).(string)
+	addr, _ := netip.ParseAddr(ip)
+	return addr, true
 }
 
 func fromLoopback(remote string) bool {

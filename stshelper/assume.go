@@ -12,7 +12,7 @@ import (
 
 // admit lets in who may ask at all: over a safe connection, with a key.
 func (h *Handler) admit(r *http.Request, c *call) *failure {
-	if !h.opts.PlainHTTP.admits(r) {
+	if !h.opts.PlainHTTP.admits(r) || !h.opts.PlainHTTP.admitsBeforeProxy(r, h.opts.ProxiedFor) {
 		return &failure{
 			status: http.StatusForbidden, word: "https_required", outcome: Refused,
 			message: "secrets are not accepted over plain HTTP from here: use https, and a new secret, as this one was readable on the way",

@@ -4,10 +4,12 @@ import (
 	"fmt"
 	"net/http"
 	"net/netip"
+	"strings"
 )
 
 // PlainHTTP says from where requests are answered that come without TLS. The address is that of the
-// connection's other end, which may be a proxy that ends TLS.
+// connection's other end, and if that is a trusted proxy which says that its client came without TLS too,
+// also the client's.
 type PlainHTTP string
 
 // The values of PlainHTTP.
@@ -46,7 +48,24 @@ func (p PlainHTTP) admits(r *http.Request) bool {
 		// Not a network: a Unix socket has no address.
 		return r.RemoteAddr == "" || r.RemoteAddr[0] == '@' || r.RemoteAddr[0] == '/'
 	}
-	addr := from.Addr().Unmap()
+	return p.covers(from.Addr())
+}
+
+// admitsBeforeProxy says whether a request may carry a secret the way that it came to a trusted proxy, if
+// one sent it.
+func (p PlainHTTP) admitsBeforeProxy(r *http.Request, proxiedFor func(*http.Request) (netip.Addr, bool)) bool {
+	client, proxied := proxiedFor(r)
+	if !proxied || p == PlainHTTPAny {
+		return true
+	}
+	// Of several proxies the first one met the client.
+	scheme, _, _ := strings.Cut(r.Header.Get("X-Forwarded-Proto"), ",")
+	return !strings.EqualFold(strings.TrimSpace(scheme), "http") || p.covers(client)
+}
+
+// covers says whether requests without TLS are answered that come from an address.
+func (p PlainHTTP) covers(addr netip.Addr) bool {
+	addr = addr.Unmap()
 	if addr.IsLoopback() {
 		return true
 	}

@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -62,6 +63,11 @@ type Options struct {
 	// PlainHTTP says from where requests without TLS are answered. Default: PlainHTTPPrivate.
 	PlainHTTP PlainHTTP
 
+	// ProxiedFor returns the address of the client for whom a proxy that is trusted sent a request,
+	// and whether one did; the address is zero if nobody knows it. Such a proxy's X-Forwarded-Proto
+	// says whether the client used TLS. Default: no proxy is trusted.
+	ProxiedFor func(*http.Request) (client netip.Addr, proxied bool)
+
 	// BodyLimit is the largest request body in bytes. Default: 64 KiB.
 	BodyLimit int64
 
@@ -103,6 +109,9 @@ func New(o Options) (*Handler, error) {
 	o.HealthRegion = cmp.Or(o.HealthRegion, o.Region)
 	if o.Audit == nil {
 		o.Audit = func(*http.Request, Entry) {}
+	}
+	if o.ProxiedFor == nil {
+		o.ProxiedFor = func(*http.Request) (netip.Addr, bool) { return netip.Addr{}, false }
 	}
 	h := &Handler{opts: o, origins: make(map[string]bool), atLeast: minimumLife(o.Duration)}
 	if err := h.checkOptions(); err != nil {
