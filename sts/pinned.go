@@ -16,6 +16,10 @@ func isWrongRegion(e *Error) bool {
 		strings.Contains(strings.ToLower(e.Message), "credential should be scoped to a valid region")
 }
 
+// OtherRegion says whether STS refused the call only because it was signed for another region than the one
+// that this STS serves: its address is pinned, and the region was chosen besides.
+func (e *Error) OtherRegion() bool { return e.ofSTS && isWrongRegion(e) }
+
 // otherRegion is about an STS whose address is pinned, and that was asked with the signature of another region.
 func otherRegion(k Known) Cause {
 	pinned, at := stsVariable(k)

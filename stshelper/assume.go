@@ -91,7 +91,7 @@ func (h *Handler) fetch(ctx context.Context, c *call, q question) (*credentials.
 	if err != nil && ctx.Err() != nil {
 		return nil, abandoned(err)
 	} else if err != nil {
-		return nil, explain(err)
+		return nil, h.explainRegion(q, err)
 	}
 	c.entry.Outcome = Issued
 	c.entry.AccessKeyID, c.entry.Expires = creds.Value.AccessKeyID, creds.Expires

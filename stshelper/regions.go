@@ -2,6 +2,8 @@ package stshelper
 
 import (
 	"errors"
+	"fmt"
+	"net/http"
 	"slices"
 	"sync"
 
@@ -59,7 +61,20 @@ func (h *Handler) asked(k *key, q question, err error) {
 	if q.region == "" || h.opts.IgnoreRegion || len(h.opts.Regions) > 0 {
 		return
 	}
-	if se, ok := errors.AsType[*sts.Error](err); err == nil || ok && se.Code != "" {
+	if se, ok := errors.AsType[*sts.Error](err); err == nil || ok && se.Code != "" && !se.OtherRegion() {
 		k.regions.answered(q.region)
 	}
+}
+
+// explainRegion is explain, but where the STS that is called serves another region than the request chose:
+// then the request is wrong, and not the broker.
+func (h *Handler) explainRegion(q question, err error) *failure {
+	f := explain(err)
+	se, ok := errors.AsType[*sts.Error](err)
+	if !ok || !se.OtherRegion() || q.region == "" || h.opts.IgnoreRegion {
+		return f
+	}
+	f.status, f.field, f.outcome = http.StatusBadRequest, "region", Denied
+	f.message = fmt.Sprintf("the STS that is called here serves another region than %s: ask for that one, or for none", q.region)
+	return f
 }
