@@ -173,7 +173,11 @@ func forTest(t *testing.T, config []byte, log, level string) []byte {
 	}
 	logging := object(c, "logging", "logs", "default")
 	logging["writer"] = map[string]any{"output": "file", "filename": log, "roll": false}
-	logging["encoder"] = map[string]any{"format": "json"}
+	if filter := object(logging, "encoder"); filter["format"] == "filter" {
+		filter["wrap"] = map[string]any{"format": "json"}
+	} else {
+		logging["encoder"] = map[string]any{"format": "json"}
+	}
 	logging["level"] = level
 	if apps, ok := c["apps"].(map[string]any); ok && apps["http"] != nil {
 		http := object(apps, "http")

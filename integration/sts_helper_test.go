@@ -69,13 +69,14 @@ func TestHelperServes(t *testing.T) {
 	s.exchange(requestText("POST", "/assume-role", s.addr(), "", "Content-Length: 10", "Expect: 100-continue")).expect(t, 401)
 }
 
-// TestHelperAudits: one line a call, with who, what and how it ended, and no secret anywhere in the log, the
-// access log among it, as long as X-Api-Key is filtered as documented.
+// helperLog filters all logs, as documented.
+const helperLog = "log {\nformat filter {\nrequest>headers>X-Api-Key delete\nrequest>headers>Authorization delete\n}\n}\n"
+
+// TestHelperAudits: one line a call, with who, what and how it ended, and no secret anywhere in the log, access
+// log and error log among it, as long as headers are filtered as documented.
 func TestHelperAudits(t *testing.T) {
 	sts := newSTS(t)
-	access := filepath.Join(tempDir(t), "access.log")
-	filtered := "\nlog {\noutput file " + access + "\nformat filter {\nrequest>headers>X-Api-Key delete\n}\n}\n"
-	s := startCaddyAt(t, "DEBUG", strings.Replace(helperSite("debug\n", acmeKey), "\nlog\n", filtered, 1))
+	s := startCaddyAt(t, "DEBUG", strings.Replace(helperSite("debug\nservers {\nlog_credentials\n}\n"+helperLog, acmeKey), "\nlog\n", "\nlog\nerror /broken 500\n", 1))
 	sts.set("AcmeDenied", func(r *role) { r.code = "AccessDenied" })
 	s.do("POST", "/assume-role", ask("Acme", "acme:private-id"), jsonType, "X-Api-Key: "+helperKey).expect(t, 200)
 	s.do("POST", "/assume-role", ask("Acme", "acme:private-id"), jsonType, "X-Api-Key: "+helperOldKey).expect(t, 200)
@@ -84,6 +85,9 @@ func TestHelperAudits(t *testing.T) {
 	s.do("POST", "/assume-role", ask("Acme", "acme:private-id"), jsonType, "X-Api-Key: wrong-key-0123456789").expect(t, 401)
 	s.get("/credentials/acme", "Authorization: Bearer "+helperKey).expect(t, 200)
 	s.do("POST", "/assume-role", `{"role_arn":7}`, jsonType, "X-Api-Key: "+helperKey).expect(t, 400)
+
+	s.do("POST", "/broken", "", "X-Api-Key: "+helperKey).expect(t, 500)
+	s.do("POST", "/broken", "", "Authorization: "+helperKey).expect(t, 500)
 
 	var lines []map[string]any
 	log := s.logged()
@@ -112,11 +116,9 @@ func TestHelperAudits(t *testing.T) {
 			}
 		}
 	}
-	accessLog, err := os.ReadFile(access)
-	if err != nil {
-		t.Fatal(err)
+	if strings.Count(log, `"logger":"http.log.error`) != 2 {
+		t.Error("there is no error log")
 	}
-	log += string(accessLog)
 	if !strings.Contains(log, `"handled request"`) || !strings.Contains(log, `"user_id":"acme"`) {
 		t.Error("the access log does not tell the key's name")
 	}
