@@ -59,9 +59,12 @@ type App struct {
 	unnamed map[string]credentials.Source
 	// identities are those of the named credentials that need no request.
 	identities map[string]credentials.Identity
-	cache      *credentials.Cache
-	events     fetchEvents
-	release    []func()
+	// brokers are the identities that helpers assume roles with. It is only
+	// written while the configuration is provisioned.
+	brokers []credentials.Identity
+	cache   *credentials.Cache
+	events  fetchEvents
+	release []func()
 
 	// connect is nil unless there are integrations or connections; connectKey is what it has in
 	// its pool, until it is given back.
@@ -322,11 +325,14 @@ func (a *App) credentials(ctx context.Context, id credentials.Identity) (*creden
 
 var errNotRunning = caddyhttp.Error(http.StatusServiceUnavailable, errors.New("this configuration is not running"))
 
-// Start fetches the named credentials in the background.
+// Start fetches the named credentials, and those of brokers, in the background.
 func (a *App) Start() error {
 	a.release = append(a.release, a.run(), a.cache.Attach(observers{cacheLog{a.logger}, fetchMetrics{}, a.events}))
 	for _, name := range slices.Sorted(maps.Keys(a.identities)) {
 		a.release = append(a.release, a.cache.Pin(a.identities[name]))
+	}
+	for _, id := range a.brokers {
+		a.release = append(a.release, a.cache.Pin(id))
 	}
 	a.startConnect(a.ctx)
 	close(a.started)

@@ -160,6 +160,7 @@ func (h *STSHelper) Provision(ctx caddy.Context) error {
 	if o.Broker, o.BrokerName, err = h.app.broker(ctx, h, h.CredentialsName, h.CredentialsRaw); err != nil {
 		return err
 	}
+	h.app.brokers = append(h.app.brokers, o.Broker)
 	if o.Region, err = sources.ResolveFixed(h.Region); err != nil {
 		return fieldError("region", err)
 	}
