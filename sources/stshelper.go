@@ -41,8 +41,10 @@ type STSHelper struct {
 	// helpers refuse.
 	ExternalID string `json:"external_id,omitempty"`
 
-	// The region that the helper is told; it must be in the role's partition. Default: the default
-	// region of that partition, such as `us-east-1`.
+	// The region that the helper is told; it must be in the role's partition. Some helpers call
+	// its STS and not the one that they have as default. Default: the environment's region (`AWS_REGION`
+	// or the shared configuration file, as they are when the configuration is loaded) if it is in that
+	// partition, else the default region of that partition, such as `us-east-1`.
 	Region string `json:"region,omitempty"`
 
 	// The signing name of the service that the helper is told. Default: `sts`.
@@ -50,6 +52,7 @@ type STSHelper struct {
 
 	values helperValues
 	client *sts.HelperClient
+	around string                               // the environment's region
 	key    string                               // what selects an identity but for what is asked for
 	fixed  atomic.Pointer[credentials.Identity] // if it does not depend on the request
 }
@@ -81,6 +84,11 @@ func (h *STSHelper) Provision(ctx caddy.Context) error {
 	if err := h.checkComplete(h.values); err != nil {
 		return err
 	}
+	if h.values.region.isEmpty() {
+		if h.around, err = sts.EnvironmentRegion(ctx); err != nil {
+			return inField("region", fmt.Errorf("%w: correct that, or write region", err))
+		}
+	}
 	h.client, h.key, err = h.HelperEndpoint.Client(ctx)
 	return err
 }
@@ -107,7 +115,7 @@ func (h *STSHelper) Identity(expand credentials.Expander) (credentials.Identity,
 		in.Service = defaultHelperService
 	}
 	if in.Region == "" {
-		in.Region = defaultRegionOf(in.RoleARN)
+		in.Region = regionFor(in.RoleARN, h.around)
 	}
 	if err := in.Check(); err != nil {
 		return credentials.Identity{}, err
@@ -131,12 +139,15 @@ func (h *STSHelper) Identity(expand credentials.Expander) (credentials.Identity,
 	return id, nil
 }
 
-// defaultRegionOf returns the default region of a role's partition, or "" if the ARN is none, which is
-// said elsewhere.
-func defaultRegionOf(roleARN string) string {
+// regionFor returns the environment's region if it is in a role's partition, or else the default region of
+// that partition; "" if the ARN is none, which is said elsewhere.
+func regionFor(roleARN, around string) string {
 	role, err := sts.ParseRoleARN(roleARN)
 	if err != nil {
 		return ""
+	}
+	if p, ok := endpoint.PartitionOf(around); ok && p.ID == role.Partition {
+		return around
 	}
 	for _, p := range endpoint.Partitions() {
 		if p.ID == role.Partition {

@@ -178,6 +178,7 @@ func newHelper(t *testing.T) *helper {
 }
 
 func TestSTSHelper(t *testing.T) {
+	cleanEnvironment(t)
 	h := newHelper(t)
 	h.Start()
 	t.Setenv("TEST_KEY", "topsecret")
@@ -204,6 +205,41 @@ func TestSTSHelper(t *testing.T) {
 	china := mustIdentity(t, mustLoad(t, `{"source":"sts_helper","url":"{env.TEST_URL}","role_arn":"arn:aws-cn:iam::123456789012:role/Proxy"}`), nil)
 	if _, err := fetch(t, china); err != nil || h.got["region"] != "cn-northwest-1" {
 		t.Errorf("China: asked %v, %v", h.got, err)
+	}
+}
+
+// TestRegionThatSTSHelpersAreTold: it is the environment's where that can be, as for assume_role.
+func TestRegionThatSTSHelpersAreTold(t *testing.T) {
+	shared := filepath.Join(t.TempDir(), "config")
+	if err := os.WriteFile(shared, []byte("[default]\nregion = eu-north-1\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	const china = "arn:aws-cn:iam::123456789012:role/Proxy"
+	for name, tc := range map[string]struct{ variable, file, role, option, want string }{
+		"nothing said":      {role: role, want: "us-east-1"},
+		"variable":          {variable: "eu-west-1", file: shared, role: role, want: "eu-west-1"},
+		"file":              {file: shared, role: role, want: "eu-north-1"},
+		"option":            {variable: "eu-west-1", role: role, option: `,"region":"us-west-2"`, want: "us-west-2"},
+		"another partition": {variable: "eu-west-1", role: china, want: "cn-northwest-1"},
+		"its partition":     {variable: "cn-north-1", role: china, want: "cn-north-1"},
+		"no region":         {variable: "nowhere", role: role, want: "us-east-1"},
+		"no file":           {file: filepath.Join(t.TempDir(), "none"), role: role, want: "us-east-1"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			cleanEnvironment(t)
+			if tc.variable != "" {
+				t.Setenv("AWS_REGION", tc.variable)
+			}
+			if tc.file != "" {
+				t.Setenv("AWS_CONFIG_FILE", tc.file)
+			}
+			h := newHelper(t)
+			h.Start()
+			source := mustLoad(t, `{"source":"sts_helper","url":"`+h.URL+`","role_arn":"`+tc.role+`"`+tc.option+`}`)
+			if _, err := fetch(t, mustIdentity(t, source, nil)); err != nil || h.got["region"] != tc.want {
+				t.Errorf("asked %v, %v, want %s", h.got, err, tc.want)
+			}
+		})
 	}
 }
 

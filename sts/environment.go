@@ -1,14 +1,30 @@
 package sts
 
 import (
+	"context"
 	"crypto/sha256"
 	"fmt"
 	"os"
 	"slices"
 	"strings"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/smithy-go/logging"
 )
+
+// EnvironmentRegion returns the region that the AWS SDK finds in the environment (`AWS_REGION`, the shared
+// configuration file), or "" if there is none. It does not touch the network.
+func EnvironmentRegion(ctx context.Context) (string, error) {
+	settings, err := config.LoadDefaultConfig(ctx,
+		config.WithCredentialsProvider(aws.AnonymousCredentials{}),
+		config.WithLogger(logging.Nop{}), // It would write past Caddy's logs.
+	)
+	if err != nil {
+		return "", fmt.Errorf("reading the AWS environment and shared configuration: %w", err)
+	}
+	return settings.Region, nil
+}
 
 // environment returns a hash of what decides about the settings: the environment variables of AWS, and
 // the time and size of the files that they or the AWS SDK's defaults name. To look is nothing beside
