@@ -78,7 +78,8 @@ type AssumeRole struct {
 	SourceIdentity string `json:"source_identity,omitempty"`
 
 	// The serial number of the broker's MFA device, which for a virtual one is its ARN. The broker
-	// must be an IAM user, as roles have none. Needs `mfa_secret` or `mfa_command`. Default: none.
+	// must be an IAM user, as roles have none. Needs `mfa_secret` or `mfa_command`; no value of the
+	// role may be filled by a request then. Default: none.
 	MFASerial string `json:"mfa_serial,omitempty"`
 
 	// The secret of a virtual MFA device, in base32 as IAM shows it beside the QR code; codes are
