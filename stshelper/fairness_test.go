@@ -106,3 +106,32 @@ func TestRefusalsOfOneKeyEvictNobody(t *testing.T) {
 		t.Errorf("the other key's session is gone: %d %s", w.Code, w.Body)
 	}
 }
+
+// TestWaitingInVainIsBusy: who waited for a turn that did not come is not told that STS did not answer.
+func TestWaitingInVainIsBusy(t *testing.T) {
+	cache := credentials.NewCache(credentials.Options{FetchTimeout: 500 * time.Millisecond, MaxFetchesPerOwner: 1})
+	t.Cleanup(cache.Close)
+	b := newBed(t, func(o *stshelper.Options) { o.Cache = cache })
+	b.sts.Answer(func(ststest.Call) ststest.Answer { return ststest.Answer{Hang: true} })
+	answers := make(chan string, 6)
+	for i := range cap(answers) {
+		go func() {
+			w := b.direct(acmeSecret, evilRole, fmt.Sprintf("acme:%d", i))
+			answers <- fmt.Sprint(w.Code, " ", w.Header().Get("Retry-After"), w.Body)
+		}()
+	}
+	busy, silent := 0, 0
+	for range cap(answers) {
+		switch a := <-answers; {
+		case strings.HasPrefix(a, "503 1") && strings.Contains(a, "the helper is busy"):
+			busy++
+		case strings.HasPrefix(a, "503 1") && strings.Contains(a, "STS did not answer"):
+			silent++
+		default:
+			t.Errorf("got %s", a)
+		}
+	}
+	if busy == 0 || silent == 0 {
+		t.Errorf("%d were told that the helper is busy, %d that STS did not answer", busy, silent)
+	}
+}
