@@ -327,7 +327,7 @@ var errNotRunning = caddyhttp.Error(http.StatusServiceUnavailable, errors.New("t
 
 // Start fetches the named credentials, and those of brokers, in the background.
 func (a *App) Start() error {
-	a.release = append(a.release, a.run(), a.cache.Attach(observers{cacheLog{a.logger}, fetchMetrics{}, a.events}))
+	a.release = append(a.release, a.run(), a.cache.Attach(observers{cacheLog{a.logger, a.nameOf}, fetchMetrics{}, a.events}))
 	for _, name := range slices.Sorted(maps.Keys(a.identities)) {
 		a.release = append(a.release, a.cache.Pin(a.identities[name]))
 	}
@@ -398,10 +398,22 @@ func (o observers) Failed(e credentials.Event) {
 }
 
 // cacheLog writes down what happens to credentials in the background.
-type cacheLog struct{ logger *zap.Logger }
+type cacheLog struct {
+	logger *zap.Logger
+	name   func(key string) string
+}
+
+// who are the fields that say whose credentials an event is about.
+func (l cacheLog) who(e credentials.Event) []zap.Field {
+	fields := []zap.Field{zap.String("identity", e.Label)}
+	if name := l.name(e.Key); name != "" {
+		fields = append(fields, zap.String("name", name))
+	}
+	return fields
+}
 
 func (l cacheLog) Fetched(e credentials.Event) {
-	fields := []zap.Field{zap.String("identity", e.Label), zap.Duration("duration", e.Duration)}
+	fields := append(l.who(e), zap.Duration("duration", e.Duration))
 	if !e.Expires.IsZero() {
 		fields = append(fields, zap.Time("expires", e.Expires))
 	}
@@ -409,11 +421,8 @@ func (l cacheLog) Fetched(e credentials.Event) {
 }
 
 func (l cacheLog) Failed(e credentials.Event) {
-	fields := append([]zap.Field{
-		zap.String("identity", e.Label),
-		zap.Duration("duration", e.Duration),
-		zap.Error(e.Err),
-	}, explanationFields(e.Err)...)
+	fields := append(l.who(e), zap.Duration("duration", e.Duration), zap.Error(e.Err))
+	fields = append(fields, explanationFields(e.Err)...)
 	level := zapcore.ErrorLevel
 	if !e.ValidUntil.IsZero() {
 		// No request is affected yet.

@@ -75,17 +75,19 @@ func explanationFields(err error) []zap.Field {
 }
 
 // tellErrorRoutes sets the placeholders `{http.aws_sigv4.error.*}`, all of them:
-// one that is not known would be left as it is written.
-func tellErrorRoutes(repl *caddy.Replacer, err error) {
+// one that is not known would be left as it is written. nameOf finds the name of
+// an identity by its key.
+func tellErrorRoutes(repl *caddy.Replacer, err error, nameOf func(key string) string) {
 	if repl == nil {
 		return
 	}
-	e := explanation{message: err.Error()}
+	e, name := explanation{message: err.Error()}, ""
 	if c, ok := errors.AsType[*credentials.Error](err); ok {
-		e = explain(c)
+		e, name = explain(c), nameOf(c.FailingKey())
 	}
 	for name, value := range map[string]string{
 		"identity":   e.Failing,
+		"name":       name,
 		"code":       e.Code,
 		"message":    e.message,
 		"request_id": e.RequestID,

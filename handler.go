@@ -52,6 +52,7 @@ import (
 // `{http.aws_sigv4.identity}` | Which identity signs: source and role, no secret
 // `{http.aws_sigv4.error.message}` | In error routes: why the request was not signed
 // `{http.aws_sigv4.error.identity}` | In error routes: whose credentials could not be fetched, empty if that is not why
+// `{http.aws_sigv4.error.name}` | In error routes: the name of those credentials, if the configuration gave them one and no request has a say in them
 // `{http.aws_sigv4.error.code}` | In error routes: AWS's code, such as `AccessDenied`, if it answered
 // `{http.aws_sigv4.error.request_id}` | In error routes: AWS's request ID, if it answered
 // `{http.aws_sigv4.error.cause}` | In error routes: the likeliest cause, if there is more to say than the message does
@@ -120,7 +121,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	p, out, err := h.prepare(r, repl)
 	if err != nil {
 		countUnsigned(err)
-		tellErrorRoutes(repl, err)
+		tellErrorRoutes(repl, err, h.app.nameOf)
 		return answerOrError(w, r, h.logger, err)
 	}
 	return next.ServeHTTP(newResponseWriter(w, h.logger, p, h.signs()), out)

@@ -226,7 +226,7 @@ var noBody clientBody
 func (t *Transport) notSent(req *http.Request, err error) (*http.Response, error) {
 	countUnsigned(err)
 	repl, _ := req.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
-	tellErrorRoutes(repl, err)
+	tellErrorRoutes(repl, err, t.app.nameOf)
 	if req.Body != nil {
 		if strings.EqualFold(req.Header.Get("Expect"), "100-continue") {
 			// A read of no bytes has the server tell the client to go on. It

@@ -205,7 +205,7 @@ func (c *Cache) fetchOrWait(ctx context.Context, id Identity) (*Credentials, err
 	if last != nil {
 		instead = last.err
 	}
-	return c.wait(ctx, id.Label, call, limit, instead)
+	return c.wait(ctx, id, call, limit, instead)
 }
 
 // admitRequest is admit for a request, which is to wait for a fetch if there is nothing valid. The lock
@@ -225,14 +225,14 @@ func (c *Cache) admitRequest(id Identity) (*entry, error) {
 	}
 	e, err := c.admit(id, false)
 	if err != nil {
-		return nil, &Error{Label: id.Label, Err: err}
+		return nil, &Error{Key: id.Key, Label: id.Label, Err: err}
 	}
 	return e, nil
 }
 
 // wait waits for a call, among whose waiters the caller is, up to a time after it began. If nothing
 // came by then, it returns the error instead, unless that is nil.
-func (c *Cache) wait(ctx context.Context, label string, call *call, limit time.Duration, instead error) (*Credentials, error) {
+func (c *Cache) wait(ctx context.Context, id Identity, call *call, limit time.Duration, instead error) (*Credentials, error) {
 	timer := time.NewTimer(limit - time.Duration(c.now().mono-call.begun))
 	defer timer.Stop()
 	var err error
@@ -256,7 +256,7 @@ func (c *Cache) wait(ctx context.Context, label string, call *call, limit time.D
 	if instead != nil && ctx.Err() == nil {
 		return nil, instead
 	}
-	return nil, &Error{Label: label, Err: err}
+	return nil, &Error{Key: id.Key, Label: id.Label, Err: err}
 }
 
 // valid returns the held credentials, or nil if they must not be served.

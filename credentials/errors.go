@@ -11,6 +11,9 @@ import (
 // Error is what Cache.Get returns: whose credentials are missing, why, and since when. It is
 // shared by all callers that meet the same failure and holds no secret.
 type Error struct {
+	// Key is the identity's key, which finds the name that a configuration gave it.
+	Key string
+
 	// Label is the identity's label.
 	Label string
 

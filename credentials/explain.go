@@ -21,9 +21,14 @@ func (e *Error) Explain() sts.Explanation {
 
 // Failing returns the label of the identity whose fetch failed: that of the broker, if it is the broker's
 // credentials that are missing.
-func (e *Error) Failing() string {
+func (e *Error) Failing() string { return e.failing().Label }
+
+// FailingKey returns the key of the same identity.
+func (e *Error) FailingKey() string { return e.failing().Key }
+
+func (e *Error) failing() *Error {
 	if broker, ok := errors.AsType[*Error](e.Err); ok {
-		return broker.Failing()
+		return broker.failing()
 	}
-	return e.Label
+	return e
 }

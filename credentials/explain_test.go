@@ -27,13 +27,13 @@ func TestExplain(t *testing.T) {
 	}{
 		"STS":      {denied, "AccessDenied", "does not trust the broker", "role"},
 		"timeout":  {&timeoutError{1, denied}, "AccessDenied", "does not trust the broker", "role"},
-		"broker":   {&Error{Label: "broker", Err: denied}, "AccessDenied", "does not trust the broker", "broker"},
+		"broker":   {&Error{Key: "key of broker", Label: "broker", Err: denied}, "AccessDenied", "does not trust the broker", "broker"},
 		"helper":   {fmt.Errorf("calling: %w", helperError{}), "forbidden", "why", "role"},
 		"anything": {errors.New("set the variable"), "", "", "role"},
 	} {
-		e := &Error{Label: "role", Err: tc.err}
+		e := &Error{Key: "key of role", Label: "role", Err: tc.err}
 		x := e.Explain()
-		if x.Code != tc.code || !strings.Contains(x.Likeliest().Why, tc.why) || (tc.why == "") != (len(x.Causes) == 0) || e.Failing() != tc.label {
+		if x.Code != tc.code || !strings.Contains(x.Likeliest().Why, tc.why) || (tc.why == "") != (len(x.Causes) == 0) || e.Failing() != tc.label || e.FailingKey() != "key of "+tc.label {
 			t.Errorf("%s: got %+v of %s", name, x, e.Failing())
 		}
 	}

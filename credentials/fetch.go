@@ -145,7 +145,7 @@ func (c *Cache) end(e *entry, creds *Credentials, err error, ev Event) {
 		c.queue.running--
 	}
 	if err != nil && refusesCaller(err) && c.retryWithNewBroker(e) {
-		ev.Err = &Error{Label: e.id.Label, Since: c.now().time(), Attempts: ev.Attempt, Err: err}
+		ev.Err = &Error{Key: e.id.Key, Label: e.id.Label, Since: c.now().time(), Attempts: ev.Attempt, Err: err}
 	} else if c.finish(e, creds, err, 0); err != nil {
 		ev.Err = e.failed.Load().err
 	}
@@ -197,7 +197,7 @@ func (c *Cache) abandon(e *entry, err error) {
 	e.call = nil
 	c.answered(e, cl)
 	e.tended.Store(false)
-	cl.err = &Error{Label: e.id.Label, Err: err}
+	cl.err = &Error{Key: e.id.Key, Label: e.id.Label, Err: err}
 	close(cl.done)
 }
 
@@ -220,7 +220,7 @@ func (c *Cache) finish(e *entry, creds *Credentials, err error, retryAt int64) {
 		}
 		cl.creds = creds
 	} else {
-		f := &failure{err: &Error{Label: e.id.Label, Since: now.time(), Attempts: 1, Err: err}}
+		f := &failure{err: &Error{Key: e.id.Key, Label: e.id.Label, Since: now.time(), Attempts: 1, Err: err}}
 		if last := e.failed.Load(); last != nil {
 			f.err.Since, f.err.Attempts = last.err.Since, last.err.Attempts+1
 		}

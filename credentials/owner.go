@@ -50,7 +50,7 @@ func (c *Cache) crowded(id *Identity) error {
 	if e := c.table.load(id.Key); e != nil && e.call != nil && !e.call.background {
 		return nil // It is one of those that are counted.
 	}
-	return &Error{Label: id.Label, Err: &CrowdedError{Limit: c.opts.MaxAskedPerOwner}}
+	return &Error{Key: id.Key, Label: id.Label, Err: &CrowdedError{Limit: c.opts.MaxAskedPerOwner}}
 }
 
 // hold lets a call wait if its owner has as many in the common queue as it may. The lock must be held.

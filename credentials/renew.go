@@ -32,12 +32,12 @@ func (c *Cache) Renew(ctx context.Context, id Identity, refused *Credentials) (*
 	if call == nil {
 		return creds, nil
 	}
-	creds, err = c.wait(ctx, id.Label, call, renewWait, nil)
+	creds, err = c.wait(ctx, id, call, renewWait, nil)
 	if err != nil {
 		return nil, err
 	}
 	if creds.same(refused) {
-		return nil, &Error{Label: id.Label, Err: errUnchanged}
+		return nil, &Error{Key: id.Key, Label: id.Label, Err: errUnchanged}
 	}
 	return creds, nil
 }
@@ -54,7 +54,7 @@ func (c *Cache) renew(id *Identity, refused *Credentials, background bool) (*Cre
 	defer c.mu.Unlock()
 	e, err := c.admit(*id, false)
 	if err != nil {
-		return nil, nil, &Error{Label: id.Label, Err: err}
+		return nil, nil, &Error{Key: id.Key, Label: id.Label, Err: err}
 	}
 	now := c.now()
 	e.used.Store(now.mono)
@@ -85,7 +85,7 @@ func (c *Cache) mayRenew(e *entry, now instant) error {
 	case f != nil && now.mono < f.retryAt:
 		return f.err
 	case f == nil && now.mono < e.renewable:
-		return &Error{Label: e.id.Label, Err: errRenewed}
+		return &Error{Key: e.id.Key, Label: e.id.Label, Err: errRenewed}
 	}
 	e.renewable = now.mono + int64(renewEvery)
 	return nil
@@ -153,11 +153,11 @@ func (c *Cache) Refresh(ctx context.Context, id Identity) (*Credentials, error) 
 	e, err := c.admit(id, false)
 	if err != nil {
 		c.mu.Unlock()
-		return nil, &Error{Label: id.Label, Err: err}
+		return nil, &Error{Key: id.Key, Label: id.Label, Err: err}
 	}
 	e.used.Store(c.now().mono)
 	call := c.begin(e, false)
 	call.waiters++
 	c.mu.Unlock()
-	return c.wait(ctx, id.Label, call, c.opts.FetchTimeout*time.Duration(id.depth()), nil)
+	return c.wait(ctx, id, call, c.opts.FetchTimeout*time.Duration(id.depth()), nil)
 }

@@ -222,6 +222,10 @@ func (a *AssumeRole) Identity(expand credentials.Expander) (credentials.Identity
 	}
 
 	id := credentials.NewRole(stsClient, from, a.FromName(), in) // Its tags are sorted by key.
+	if a.values.sessionName.perRequest() {
+		// The role alone would not tell whose session fails.
+		id.Label += ", session " + in.SessionName
+	}
 	if !a.PerRequest() {
 		a.fixed.Store(&id)
 	}

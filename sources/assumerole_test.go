@@ -278,7 +278,7 @@ func TestPerRequestIdentities(t *testing.T) {
 		return v
 	}
 	id := mustIdentity(t, source, request(t, values()))
-	if want := "arn:aws:iam::123456789012:role/alice"; id.RoleARN != want || id.Label != "assume_role "+want+" (from default)" {
+	if want := "arn:aws:iam::123456789012:role/alice"; id.RoleARN != want || id.Label != "assume_role "+want+" (from default), session caddy-CN=x" {
 		t.Errorf("got %q", id.Label)
 	}
 	if same := mustIdentity(t, source, request(t, values())); same.Key != id.Key || same.From != id.From {
