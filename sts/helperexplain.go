@@ -25,7 +25,7 @@ const (
 	helperHTTPSRequired = "https_required"
 	helperInvalid       = "invalid_request"
 	helperFailed        = "assume_role_failed"
-	helperNoCredentials = "sts_missing_credentials"
+	helperNoCredentials = "sts_missing_credentials" //nolint:gosec // a word, and no secret
 )
 
 // isAWSCode says whether a word is one of AWS's for a failed call of STS.
@@ -52,7 +52,7 @@ func isAWSFailure(code string) bool {
 	return code == "ServiceUnavailable" || code == "InternalFailure" || code == "InternalError" || code == "IDPCommunicationError"
 }
 
-var askHelper = "ask whoever runs the helper, and name the request ID if there is one: its log says more"
+const askHelper = "ask whoever runs the helper, and name the request ID if there is one: its log says more"
 
 // causes finds the advice for what a helper answered. What it passes on of AWS's counts more than its status.
 func (e *HelperError) causes() []Cause {
@@ -119,10 +119,10 @@ func (e *HelperError) unanswered() []Cause {
 // failed is about a helper that got nothing from AWS and does not say why.
 func (e *HelperError) failed() []Cause {
 	operator := Cause{"the helper's broker has no credentials, or AWS does not accept them", askHelper}
-	switch {
-	case e.Status == http.StatusBadGateway:
+	switch e.Status {
+	case http.StatusBadGateway:
 		return list(operator)
-	case e.Status == http.StatusServiceUnavailable:
+	case http.StatusServiceUnavailable:
 		return list(Cause{"the helper can't reach STS at the moment, or is asked to call it less often", "wait: it is tried again by itself; if it stays, " + askHelper})
 	}
 	return list(
