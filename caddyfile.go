@@ -78,17 +78,16 @@ func parseGlobalOption(d *caddyfile.Dispenser, existing any) (any, error) {
 		if !d.NextArg() {
 			return nil, d.Errf("credentials %s need a source: write one of %v after the name", name, sources.Names())
 		}
+		definitions[name] = *d
 		raw, err := sources.UnmarshalSource(d, d.Val())
 		if err != nil {
 			return nil, err
 		}
 		app.CredentialsRaw[name] = raw
-		definitions[name] = *d
 	}
 	for _, name := range slices.Sorted(maps.Keys(definitions)) {
 		if err := app.checkFrom(name); err != nil {
-			at := definitions[name]
-			return nil, at.WrapErr(err)
+			return nil, whereWritten(definitions[name], "from").WrapErr(err)
 		}
 	}
 	if err := app.checkIntegrations(integrations); err != nil {
@@ -428,10 +427,26 @@ func knownCredentials(h httpcaddyfile.Helper, d *caddyfile.Dispenser, targets ..
 	}
 	for _, t := range targets {
 		if _, ok := app.CredentialsRaw[t.CredentialsName]; !ok && t.CredentialsName != "" {
-			return d.WrapErr(unknownCredentials(t.CredentialsName, slices.Sorted(maps.Keys(app.CredentialsRaw))))
+			directive := *d
+			directive.Reset()
+			return whereWritten(directive, "credentials", t.CredentialsName).WrapErr(unknownCredentials(t.CredentialsName, slices.Sorted(maps.Keys(app.CredentialsRaw))))
 		}
 	}
 	return nil
+}
+
+// whereWritten returns the dispenser where an option follows, with these values at its beginning, so that
+// an error has its line; where it is not found, the dispenser as it is.
+func whereWritten(d caddyfile.Dispenser, option string, values ...string) *caddyfile.Dispenser {
+	for at := d; at.Next(); {
+		if at.Val() != option {
+			continue
+		}
+		if args := at.RemainingArgs(); len(args) >= len(values) && slices.Equal(args[:len(values)], values) {
+			return &at
+		}
+	}
+	return &d
 }
 
 // noLoneSemicolons refuses `;`, which looks like the end of an option and is
