@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/e2e/internal/absent"
+	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/e2e/standin"
 )
 
 // TestConnectInBrowser has Chromium connect roles through the page, with JavaScript and without: one that is right, and one for
@@ -67,7 +68,9 @@ func TestConnectInBrowser(t *testing.T) {
 				}
 				for _, c := range cases {
 					if c.Name == asked.Case && c.trust != "" {
-						b.customersRole(c.Role, strings.ReplaceAll(c.trust, "<id>", asked.ExternalID))
+						if err := b.PutRole(standin.Role{ARN: c.Role, TrustPolicy: strings.ReplaceAll(c.trust, "<id>", asked.ExternalID)}); err != nil {
+							t.Error(err)
+						}
 					}
 				}
 			}))
