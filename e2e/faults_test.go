@@ -164,7 +164,7 @@ func TestFaultsOnTheWayToSTS(t *testing.T) {
 		if err := b.CreateBucket(strings.ToLower(word)); err != nil {
 			t.Fatal(err)
 		}
-		endpoint := ""
+		var endpoint string
 		if faults[name].noDNS {
 			ways[name] = startBetween(t, name, stsTLS.Host)
 			_, port, _ := net.SplitHostPort(ways[name].listens)
