@@ -95,7 +95,7 @@ func TestProbeThroughHelper(t *testing.T) {
 		{"AnyID", statement(`,"Condition":{"StringLike":{"sts:ExternalId":"*"}}`), nil, false, "open", "wrong External ID", []string{right, wrong}},
 		{"AnotherID", strings.ReplaceAll(statement(condition("StringEquals")), own, "another-id"), nil, false, "unproven", "can't be assumed with the right External ID", []string{right}},
 		{"NotThere", "", nil, false, "unproven", "can't be assumed", []string{right}},
-		{"Throttled", statement(condition("StringEquals")), &standin.Throttled, false, "unproven", "Throttling", []string{right}},
+		{"Throttled", statement(condition("StringEquals")), &standin.Throttled, false, "unproven", "STS did not answer, or asked to be called less often", []string{right}},
 		{"Away", statement(condition("StringEquals")), &standin.Down, false, "unproven", "", []string{right}},
 		{"NotAllowed", statement(condition("StringEquals")), nil, true, "unproven", "no identity-based policy", []string{right}},
 	} {

@@ -279,8 +279,8 @@ func TestHelperServers(t *testing.T) {
 				t.Errorf("sessions: %+v", got)
 			}
 			log, err := os.ReadFile(b.log)
-			if err != nil || strings.Contains(string(log), peerKey) || strings.Contains(string(log), externalID) || !strings.Contains(string(log), "credentials fetched") {
-				t.Errorf("the log holds a secret, or nothing of the credentials: %v", err)
+			if err != nil || strings.Contains(string(log), peerKey) || strings.Contains(string(log), externalID) {
+				t.Errorf("the log holds a secret: %v", err)
 			}
 
 			if auth == "" {

@@ -240,10 +240,11 @@ func TestEveryOptionCounts(t *testing.T) {
 			if fields := strings.Split(r.body, "|"); len(fields) != 5 || len(fields[1]) != 36 || fields[2] == "" || fields[3] == "" || fields[4] == "" {
 				t.Errorf("code, request ID, identity, cause and remedy: %q", fields)
 			}
-			log, err := os.ReadFile(b.log)
-			if err != nil || !strings.Contains(string(log), tt.code) || !strings.Contains(string(log), `"remedy"`) {
-				t.Errorf("the log does not tell of it: %v", err)
-			}
+			var log []byte
+			waitFor(t, patience, "the log to tell of it", func() bool { // Who waits is told first.
+				log, _ = os.ReadFile(b.log)
+				return strings.Contains(string(log), tt.code) && strings.Contains(string(log), `"remedy"`)
+			})
 			for what, secret := range map[string]string{
 				"the broker's secret": b.broker.SecretAccessKey, "the MFA secret": names.Replace("<mfa-secret>"), "the External ID": externalID,
 			} {
