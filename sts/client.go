@@ -13,6 +13,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
+	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
@@ -104,6 +105,7 @@ func (c *Client) client(ctx context.Context, where Where, partition string) (cli
 
 // options makes the SDK call this STS.
 func (w Where) options(o *sts.Options) {
+	o.HTTPSignerV4 = forgetfulSigner{}
 	o.Region = w.Region
 	o.Retryer = retry.NewStandard(func(r *retry.StandardOptions) {
 		r.MaxAttempts = 2 // More of them are the cache's, which makes longer pauses.
@@ -166,4 +168,15 @@ func (c *Client) region(where Where, partition string) (string, error) {
 		return r, nil
 	}
 	return "", fmt.Errorf("%q is none of the partitions %s", shorten(partition), partitionIDs())
+}
+
+// forgetfulSigner signs with a signer of the SDK's that is new each time. One that is kept remembers
+// derived keys by access key ID, whatever the secret is: a secret that was wrong at first would be
+// wrong for the day, and one that is wrong later would be right.
+type forgetfulSigner struct{}
+
+func (forgetfulSigner) SignHTTP(
+	ctx context.Context, c aws.Credentials, r *http.Request, payloadHash, service, region string, at time.Time, o ...func(*v4.SignerOptions),
+) error {
+	return v4.NewSigner().SignHTTP(ctx, c, r, payloadHash, service, region, at, o...)
 }

@@ -159,6 +159,30 @@ func TestClientsShareConnectionsButNoCredentials(t *testing.T) {
 	}
 }
 
+// TestSecretsAreNotMixedUp: two secrets of one access key ID, one of which was mistyped, are told apart whichever comes
+// first.
+func TestSecretsAreNotMixedUp(t *testing.T) {
+	wrong := broker
+	wrong.SecretAccessKey = "mistyped-secret"
+	for name, first := range map[string]sigv4.Credentials{"the wrong one first": wrong, "the right one first": broker} {
+		t.Run(name, func(t *testing.T) {
+			server := ststest.New(t, brokerKey)
+			cleanEnvironment(t, server.URL)
+			c := NewClient(Config{})
+			second := broker
+			if first == broker {
+				second = wrong
+			}
+			for _, from := range []sigv4.Credentials{first, second, first} {
+				_, _, err := c.AssumeRole(context.Background(), from, input("Proxy"))
+				if (err == nil) != (from == broker) {
+					t.Errorf("with the secret %q: %v", from.SecretAccessKey, err)
+				}
+			}
+		})
+	}
+}
+
 func TestErrorsOfSTS(t *testing.T) {
 	token := "FwoGZXIvYXdzEXAMPLETOKEN"
 	from := ststest.Key{ID: "ASIABROKER", Secret: "broker-secret-key", Token: token}
