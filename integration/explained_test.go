@@ -63,10 +63,10 @@ func TestErrorsAreExplained(t *testing.T) {
 	}
 	for _, tt := range tests {
 		for style, configure := range styles {
+			if tt.status == 403 && style == "transport" {
+				continue // What a transport refuses it answers itself.
+			}
 			t.Run(tt.name+"/"+style, func(t *testing.T) {
-				if tt.status == 403 && style == "transport" {
-					t.Skip("what a transport refuses it answers itself")
-				}
 				sts := newSTS(t)
 				for name, change := range tt.sts {
 					sts.set(name, change)

@@ -150,6 +150,10 @@ func TestDialContext(t *testing.T) {
 				continue
 			}
 			conn.Close()
+			// It is counted once it is accepted, and must not count for the next case.
+			for deadline := time.Now().Add(10 * time.Second); conns.Load() == before && time.Now().Before(deadline); {
+				time.Sleep(time.Millisecond)
+			}
 			continue
 		}
 		t.Run(name, func(t *testing.T) { wantRefusal(t, err, tc.want) })
