@@ -109,15 +109,21 @@ func (s *Service) lease() time.Duration { return max(s.options.PropagationWait, 
 
 // end says how a run ended.
 func (s *Service) end(r *run, p *problem) Verification {
-	r.update(func(v *Verification) {
-		v.State = StateSucceeded
-		if p != nil {
-			v.State = StateFailed
-			p.tell(v)
-		}
-		v.Ended = s.now()
-	})
-	return r.now()
+	ended := s.ending(r, p)
+	r.update(func(v *Verification) { *v = ended })
+	return ended
+}
+
+// ending is what a run will have come to when it is ended.
+func (s *Service) ending(r *run, p *problem) Verification {
+	v := r.now()
+	v.State = StateSucceeded
+	if p != nil {
+		v.State = StateFailed
+		p.tell(&v)
+	}
+	v.Ended = s.now()
+	return v
 }
 
 func newRunID() string {

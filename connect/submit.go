@@ -172,7 +172,9 @@ func (s *Service) verify(ctx context.Context, token string, session Session, r r
 		mine.update(func(v *Verification) { v.Step, v.Probe = StepSaving, check.probe.Outcome })
 		p = s.save(ctx, token, session, r, check, mine)
 	}
-	v := s.end(mine, p)
+	v := s.ending(mine, p)
+	// Who learns of the end can rely on it: it is stored, and was told, before.
+	defer mine.update(func(now *Verification) { *now = v })
 
 	event := roleEvent(&session, AuditVerificationSucceeded, &r)
 	event.Took, event.Attempts, event.Probe, event.ProbeReason = v.Ended.Sub(v.Started), v.Attempt, check.probe.Outcome, check.probe.Reason
