@@ -3,12 +3,14 @@ package e2e_test
 import (
 	"bufio"
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -44,6 +46,11 @@ func (b *bed) do(method, target, body string, lines ...string) reply {
 // own idea of how a path is written. With chunked among the lines, that is how the body is sent.
 func send(addr, method, target, body string, lines ...string) (reply, error) {
 	c, err := net.Dial("tcp", addr)
+	for n := 0; errors.Is(err, syscall.ECONNRESET) && n < 100; n++ {
+		// The listener that took the connection was closed by a reload; the new one is there already.
+		time.Sleep(10 * time.Millisecond)
+		c, err = net.Dial("tcp", addr)
+	}
 	if err != nil {
 		return reply{}, err
 	}

@@ -322,7 +322,7 @@ func withoutCode(e *Error, k Known) []Cause {
 			Cause{"this machine's clock is wrong", "set it by NTP"},
 		)
 	case has("connection refused"), has("network is unreachable"), has("no route to host"), has("i/o timeout"), has("deadline exceeded"), has("timeout"),
-		has("connection reset"), has("eof"), has("broke off"):
+		has("connection reset"), has("closed network connection"), has("broken pipe"), has("eof"), has("broke off"):
 		reach := Cause{
 			fmt.Sprintf("%s can't be reached from here, or does not answer in time", at),
 			"open port 443 to it in firewalls, security groups and routes; behind a proxy set HTTPS_PROXY; in a subnet without internet make a VPC endpoint for STS",

@@ -201,6 +201,7 @@ func TestExplain(t *testing.T) {
 		"DNS":         {err: answered(0, "", "Post: dial tcp: lookup sts.eu-west-1.amazonaws.com: no such host"), known: known, why: "the name of STS can't be resolved", remedy: "VPC endpoint"},
 		"DNS of FIPS": {err: answered(0, "", "dial tcp: lookup sts-fips.eu-west-1.amazonaws.com: no such host"), known: with(func(k *Known) { k.FIPS = true }), why: "no FIPS endpoint of STS in the region eu-west-1", others: []string{"can't be resolved"}},
 		"refused":     {err: answered(0, "", "dial tcp 127.0.0.1:1: connect: connection refused"), known: with(func(k *Known) { k.Endpoint = "https://minio" }), why: "https://minio can't be reached", remedy: "HTTPS_PROXY"},
+		"reset":       {err: answered(0, "", "readfrom tcp: write tcp 127.0.0.1:1->127.0.0.1:2: use of closed network connection"), known: known, why: "STS can't be reached"},
 		"timeout":     {err: answered(0, "", "context deadline exceeded"), known: known, why: "STS can't be reached"},
 		"certificate": {err: answered(0, "", "tls: failed to verify certificate: x509: certificate signed by unknown authority"), known: known, why: "certificate of STS", remedy: "AWS_CA_BUNDLE"},
 		"odd":         {err: answered(0, "", "context canceled"), known: known, why: "no answer came"},
