@@ -143,8 +143,8 @@ func (s *nameServer) serve() {
 // they last, no request fails and none waits. After that, errors are fast and say whose credentials are missing and why;
 // once the way is free again, so are the answers, without a restart.
 func TestFaultsOnTheWayToSTS(t *testing.T) {
+	names := startNameServer(t) // Before anything that dials, and so reads what it sets.
 	b := newBed(t)
-	names := startNameServer(t)
 	t.Setenv("AWS_CA_BUNDLE", filepath.Join(b.dir, "ca.pem"))
 	sts, err := url.Parse(b.STS())
 	if err != nil {
