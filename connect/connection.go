@@ -29,6 +29,12 @@ type Connection struct {
 	// Region is the AWS region that is called.
 	Region string `json:"region"`
 
+	// BaseURL is what calls are sent below, https. Default: the integration's.
+	BaseURL string `json:"base_url,omitempty"`
+
+	// Limits narrow what may be called with it.
+	Limits Limits `json:"limits,omitzero"`
+
 	// EndUser and Organization are whom the vendor made its session for.
 	EndUser      EndUser      `json:"end_user,omitzero"`
 	Organization Organization `json:"organization,omitzero"`
@@ -81,6 +87,14 @@ func (c *Connection) check() error {
 	}
 	if err := CheckTags(c.Tags); err != nil {
 		return err
+	}
+	if err := c.Limits.Check(); err != nil {
+		return fmt.Errorf("limits: %w", err)
+	}
+	if c.BaseURL != "" {
+		if err := checkServiceURL(c.BaseURL); err != nil {
+			return fmt.Errorf("base_url: %w", err)
+		}
 	}
 	size := 0
 	for k, v := range c.Metadata {

@@ -33,6 +33,13 @@ type Integration struct {
 	// Regions are those that a customer may choose from. Default: all of the role's partition.
 	Regions []string `json:"regions,omitempty"`
 
+	// BaseURL is what calls are sent below, https. Default: https://SERVICE.REGION. and the suffix of
+	// the connection's partition.
+	BaseURL string `json:"base_url,omitempty"`
+
+	// Limits narrow what may be called with its connections.
+	Limits Limits `json:"limits,omitzero"`
+
 	// AllowAccounts are the only AWS accounts whose roles may be connected. Default: all but the
 	// vendor's own.
 	AllowAccounts []string `json:"allow_accounts,omitempty"`
@@ -149,7 +156,7 @@ func (i *Integration) Check() error {
 		return err
 	}
 	for _, err := range []error{
-		i.checkRegions(), i.checkAccounts(), i.checkSession(), i.checkTemplates(), i.checkLinks(), i.checkProbe(),
+		i.checkRegions(), i.checkCalls(), i.checkAccounts(), i.checkSession(), i.checkTemplates(), i.checkLinks(), i.checkProbe(),
 	} {
 		if err != nil {
 			return fmt.Errorf("integration %s: %w", i.Key, err)
@@ -174,6 +181,19 @@ func (i *Integration) checkRegions() error {
 	}
 	if i.Region != "" && len(i.Regions) > 0 && !slices.Contains(i.Regions, i.Region) {
 		return fmt.Errorf("region %s is not among its regions: add it there, or choose one of them", i.Region)
+	}
+	return nil
+}
+
+func (i *Integration) checkCalls() error {
+	if err := i.Limits.Check(); err != nil {
+		return fmt.Errorf("limits: %w", err)
+	}
+	if i.BaseURL == "" {
+		return nil
+	}
+	if err := checkServiceURL(i.BaseURL); err != nil {
+		return fmt.Errorf("base_url: %w", err)
 	}
 	return nil
 }
