@@ -27,8 +27,8 @@ import (
 // answered 404; nothing is passed on, and no error is returned to Caddy's error routes.
 //
 // A request whose URL holds the token of a connect session, which is the link that a customer follows, is
-// left out of the access log. Handlers in front of this one may log it: at the level DEBUG Caddy's
-// `rewrite`, `uri` and `handle_path` do.
+// left out of the access log, and so is one with a token in a header that Caddy logs. Handlers in front of
+// this one may log it: at the level DEBUG Caddy's `rewrite`, `uri` and `handle_path` do.
 type Connect struct {
 	// What the vendor's own programs authenticate with, as `Authorization: Bearer SECRET`. Without
 	// any, the API answers nobody.

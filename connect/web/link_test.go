@@ -171,12 +171,30 @@ func TestHoldsToken(t *testing.T) {
 		"/connect/?session%255Ftoken=x":                    true,
 		"/somewhere/" + tokenPrefix + "00":                 true,
 		"/connect?x=aws%5Fconnect%5fsession%5f0":           true,
+		"/connect/?session%5Ftoken=aws%5Fconnect&x=%zz":    true,
+		"/connect/?x=%&aws%5Fconnect%5fsession%5f0":        true,
 		"/connect/s/0123456789abcdef/":                     false,
 		"/connect/s/0123456789abcdef/?lang=de":             false,
 		"/connections/00000000-0000-4000-8000-00000000000": false,
 	} {
 		if got := HoldsToken(httptest.NewRequest(http.MethodGet, target, nil)); got != want {
 			t.Errorf("%s: %t", target, got)
+		}
+	}
+	token := tokenPrefix + strings.Repeat("0", 64)
+	for header, want := range map[string]bool{
+		"Referer: https://connect.example.com/connect/?session_token=" + token: true,
+		"X-Original-Url: /connect/?session_token=" + token:                     true,
+		"X-Api-Key: " + token:                              true,
+		"Authorization: Bearer " + token:                   false, // Caddy leaves the values
+		"Cookie: __Host-connect-0123456789abcdef=" + token: false, // of these two out.
+		"Accept: text/html":                                false,
+	} {
+		req := httptest.NewRequest(http.MethodGet, "/connect/s/0123456789abcdef/", nil)
+		name, value, _ := strings.Cut(header, ": ")
+		req.Header.Set(name, value)
+		if got := HoldsToken(req); got != want {
+			t.Errorf("%s: %t", header, got)
 		}
 	}
 	if !connect.IsToken(tokenPrefix + strings.Repeat("0", 64)) {

@@ -23,6 +23,9 @@ import (
 	"net/netip"
 	"net/url"
 	"path"
+	"regexp"
+	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/connect"
@@ -181,23 +184,47 @@ func (s *silent) Write(b []byte) (int, error) { return len(b), nil }
 
 func (s *silent) WriteHeader(status int) { s.status = status }
 
-// HoldsToken says whether a request's URL holds the token of a connect session, and so has to be kept
-// out of logs.
+// HoldsToken says whether a request's URL holds the token of a connect session, or a header does whose
+// value Caddy logs, such as the Referer, and so has to be kept out of logs.
 func HoldsToken(r *http.Request) bool {
 	for _, text := range []string{r.RequestURI, r.URL.RawQuery, r.URL.Path} {
-		for range 3 { // It may have been encoded on its way.
-			if strings.Contains(text, tokenParameter) || strings.Contains(text, tokenPrefix) {
-				return true
-			}
-			decoded, err := url.QueryUnescape(text)
-			if err != nil || decoded == text {
-				break
-			}
-			text = decoded
+		if mentions(text, tokenParameter, tokenPrefix) {
+			return true
+		}
+	}
+	for name, values := range r.Header {
+		switch name {
+		case "Authorization", "Proxy-Authorization", "Cookie": // Caddy logs no values of these.
+			continue
+		}
+		if slices.ContainsFunc(values, func(v string) bool { return mentions(v, tokenPrefix) }) {
+			return true
 		}
 	}
 	return false
 }
+
+// mentions says whether a text holds one of some words, which may have been encoded on their way.
+func mentions(text string, words ...string) bool {
+	for range 3 {
+		for _, w := range words {
+			if strings.Contains(text, w) {
+				return true
+			}
+		}
+		if !strings.Contains(text, "%") {
+			return false
+		}
+		text = escape.ReplaceAllStringFunc(text, func(e string) string {
+			b, _ := strconv.ParseUint(e[1:], 16, 8) // It is hexadecimal, says the expression.
+			return string([]byte{byte(b)})
+		})
+	}
+	return false
+}
+
+// escape is one of what may also be broken: a URL is not read here, but searched.
+var escape = regexp.MustCompile(`%[0-9A-Fa-f]{2}`)
 
 // origin returns the origin that the customer's browser sees.
 func (h *Handler) origin(r *http.Request) string {
