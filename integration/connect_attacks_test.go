@@ -1,0 +1,570 @@
+package integration_test
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/sts/ststest"
+)
+
+// otherSecret is the key of a program that may use another integration alone.
+const otherSecret = "other-vendor-key-0123456789"
+
+// attackedBed is a connectBed that is attacked. When the test ends, its logs, all at the level DEBUG, have
+// to hold no secret, and nothing may have been assumed but what the test says.
+type attackedBed struct {
+	*connectBed
+	secrets []string // besides those of the configuration
+	victims []string // the roles that may be assumed, because their own customers connect them
+}
+
+// newAttackedBed starts a Caddy with two integrations, of which each has an API key, and no patience with
+// roles that refuse.
+func newAttackedBed(t *testing.T, p connectParts, change ...func(caddyfile string) string) *attackedBed {
+	t.Helper()
+	b := &attackedBed{connectBed: newConnectBed(t)}
+	t.Setenv("OTHER_KEY", otherSecret)
+	p.connections += "\npropagation_wait off"
+	p.integration += "\n}\nintegration other-s3 {\nservice s3\nregion eu-west-1\nsts credentials broker"
+	p.handler += "\napi_key other {env.OTHER_KEY} {\nscopes connect_sessions:write connections:read connections:delete\nintegrations other-s3\n}"
+	config := b.caddyfile(p)
+	for _, c := range change {
+		config = c(config)
+	}
+	b.start(config)
+	t.Cleanup(b.check)
+	return b
+}
+
+func (b *attackedBed) check() {
+	b.t.Helper()
+	b.do("GET", "/the-end", "")
+	waitFor(b.t, patience, func() bool { return strings.Contains(b.everything(), `"uri":"/the-end"`) }, "the last line of the access log")
+	log := b.everything()
+	for _, secret := range append(b.secrets, connectSecret, otherSecret, b.sealKey, "broker/secret+key", "issued-secret", "issued-token") {
+		for _, spelled := range spellings(secret) {
+			if at := strings.Index(log, spelled); at >= 0 {
+				b.t.Errorf("the log holds %q: %s", spelled, log[max(0, at-300):min(len(log), at+100)])
+			}
+		}
+	}
+	for _, c := range b.aws.Calls() {
+		role := c.Form.Get("RoleArn")
+		b.mu.Lock()
+		want, there := b.roles[role]
+		b.mu.Unlock()
+		if there && want == c.Form.Get("ExternalId") && !slices.Contains(b.victims, role) {
+			b.t.Errorf("%s was assumed", role)
+		}
+	}
+}
+
+// invite makes a session, whose token is a secret, and follows its link.
+func (b *attackedBed) invite(organization string) (*customer, string, string) {
+	b.t.Helper()
+	token, link := b.session(organization)
+	b.secrets = append(b.secrets, token)
+	c := b.follow(link)
+	externalID := c.read(shownExternalID)
+	b.secrets = append(b.secrets, externalID, c.read(shownFormToken))
+	return c, token, externalID
+}
+
+// connect has a customer connect a role of theirs, and returns the connection's ID.
+func (b *attackedBed) connect(c *customer, externalID, role string) string {
+	b.t.Helper()
+	b.victims = append(b.victims, role)
+	b.makeRole(role, externalID)
+	c.submit(role, "").expect(b.t, 303)
+	c.wait("succeeded")
+	var id string
+	waitFor(b.t, patience, func() bool {
+		lines, _ := b.told()
+		for _, line := range lines {
+			if line["event"] == "connection_created" && line["role_arn"] == role {
+				id = line["connection"].(string)
+			}
+		}
+		return id != ""
+	}, "the connection in the audit")
+	return id
+}
+
+// post sends a form as a browser on our own page does, unless lines say otherwise.
+func (c *customer) post(path string, form url.Values, lines ...string) reply {
+	c.b.t.Helper()
+	if lines == nil {
+		lines = []string{"Origin: http://" + c.b.addr(), "Sec-Fetch-Site: same-origin"}
+	}
+	return c.b.do("POST", c.page+path, form.Encode(), append(lines, "Cookie: "+c.cookie, "Content-Type: application/x-www-form-urlencoded", "Accept: text/html", "Accept-Language: en")...)
+}
+
+// calls counts the calls of AssumeRole.
+func (b *attackedBed) calls() int {
+	n := 0
+	for _, c := range b.aws.Calls() {
+		if c.Form.Get("Action") == "AssumeRole" {
+			n++
+		}
+	}
+	return n
+}
+
+// TestConnectTokensCanNotBeGuessed: what is no session's token is as good as none, however close it comes.
+func TestConnectTokensCanNotBeGuessed(t *testing.T) {
+	b := newAttackedBed(t, connectParts{})
+	c, token, _ := b.invite("globex")
+	name, _, _ := strings.Cut(c.cookie, "=")
+	last := strings.NewReplacer("0", "1", "1", "0", "a", "b", "f", "e").Replace(token[len(token)-1:])
+	if last == token[len(token)-1:] {
+		last = "0"
+	}
+	prefix := "aws_connect_session_"
+	for what, guess := range map[string]string{
+		"nothing": "", "the prefix": prefix, "zeros": prefix + strings.Repeat("0", 64), "another end": token[:len(token)-1] + last,
+		"a part": token[:len(token)-1], "more": token + "0", "capitals": prefix + strings.ToUpper(strings.TrimPrefix(token, prefix)),
+		"without prefix": strings.TrimPrefix(token, prefix), "the session's ID": strings.TrimPrefix(name, "__Host-connect-"),
+		"a pattern": prefix + "*", "a path": prefix + "../../../../../../../../../../../../../../../../../../../../0", "NUL": token + "%00",
+		"the API's key": connectSecret,
+	} {
+		if what == "capitals" && guess == token {
+			continue // It has no letters.
+		}
+		r := b.get("/connect/?session_token=" + url.QueryEscape(guess))
+		if r.status != 404 || r.header.Get("Set-Cookie") != "" || strings.Contains(r.body, "globex") {
+			t.Errorf("%s as the link: %v", what, r)
+		}
+		if r := b.get(c.page, "Cookie: "+name+"="+guess); r.status == 200 || strings.Contains(r.body, "globex") {
+			t.Errorf("%s as the cookie: %v", what, r)
+		}
+		for _, method := range []string{"GET", "DELETE"} {
+			if r := b.do(method, "/connect/session", "", "Authorization: Bearer "+guess); r.status != 401 {
+				t.Errorf("%s %s: %v", method, what, r)
+			}
+		}
+	}
+	for _, lines := range [][]string{nil, {"Cookie: " + c.cookie}, {"Authorization: Basic " + token}, {"Authorization: Bearer " + token, "Authorization: Bearer " + token}, {"X-Api-Key: " + token}} {
+		b.do("GET", "/connect/session", "", lines...).expect(t, 401)
+	}
+	b.do("POST", "/connect/sessions", `{"organization":{"id":"o"},"allowed_integrations":["acme-s3"]}`, jsonType, "Authorization: Bearer "+token).expect(t, 401)
+	c.get("").expect(t, 200, "globex") // The session is what it was.
+}
+
+// TestConnectTokensAreForOneConnection: a token that has made its connection, or was revoked, makes none.
+func TestConnectTokensAreForOneConnection(t *testing.T) {
+	b := newAttackedBed(t, connectParts{})
+	c, token, externalID := b.invite("globex")
+	form := url.Values{"form_token": {c.read(shownFormToken)}, "region": {"eu-west-1"}}
+	id := b.connect(c, externalID, customerRole)
+
+	const second = "arn:aws:iam::444455556666:role/Second"
+	b.makeRole(second, externalID)
+	calls := b.calls()
+	form.Set("role_arn", second)
+	c.post("", form).expect(t, 303)
+	c.post("check", form)
+	c.get("").expect(t, 200, customerRole)
+	b.get("/connect/?session_token="+token).expect(t, 410)
+	for _, method := range []string{"GET", "DELETE"} {
+		if r := b.do(method, "/connect/session", "", "Authorization: Bearer "+token); strings.Contains(r.body, externalID) || method == "GET" && r.status != 401 {
+			t.Errorf("%s: %v", method, r)
+		}
+	}
+	b.api("DELETE", "/connections/"+id, "").expect(t, 200)
+	c.post("", form) // Not even now that the connection is gone.
+	b.api("GET", "/connections/"+id, "").expect(t, 404)
+
+	revoked, token, externalID := b.invite("initech")
+	b.makeRole(second, externalID)
+	form = url.Values{"form_token": {revoked.read(shownFormToken)}, "region": {"eu-west-1"}, "role_arn": {second}}
+	b.do("DELETE", "/connect/session", "", "Authorization: Bearer "+token).expect(t, 204)
+	revoked.post("", form).expect(t, 410)
+	revoked.get("").expect(t, 410)
+	if b.calls() != calls {
+		t.Errorf("AWS was asked %d times more", b.calls()-calls)
+	}
+}
+
+// TestConnectSessionsStayApart: neither the cookie of one session nor the key of one integration leads to
+// what is another's.
+func TestConnectSessionsStayApart(t *testing.T) {
+	b := newAttackedBed(t, connectParts{})
+	victim, _, victimID := b.invite("victim")
+	connection := b.connect(victim, victimID, customerRole)
+	waiting, waitingToken, waitingID := b.invite("waiting")
+	mallory, malloryToken, malloryID := b.invite("mallory")
+
+	cookieName := func(c *customer) string { name, _, _ := strings.Cut(c.cookie, "="); return name }
+	for _, page := range []string{victim.page, waiting.page} {
+		for what, cookie := range map[string]string{
+			"none": "", "its own": mallory.cookie, "its own under the other name": cookieName(waiting) + "=" + malloryToken,
+			"both": mallory.cookie + "; " + cookieName(victim) + "=" + malloryToken,
+			"two":  cookieName(waiting) + "=x; " + cookieName(waiting) + "=" + malloryToken, "of the wrong kind": "session=" + waitingToken,
+		} {
+			for _, path := range []string{"", "status", "keep", "template/x"} {
+				r := b.get(page+path, "Cookie: "+cookie, "Accept: text/html")
+				if strings.Contains(r.body, waitingID) || strings.Contains(r.body, victimID) || strings.Contains(r.body, "victim") || strings.Contains(r.body, "waiting company") {
+					t.Errorf("%s at %s%s: %v", what, page, path, r)
+				}
+			}
+		}
+	}
+	form := url.Values{"form_token": {mallory.read(shownFormToken)}, "role_arn": {customerRole}, "region": {"eu-west-1"}}
+	forged := &customer{b.connectBed, waiting.page, mallory.cookie}
+	forged.post("", form).expect(t, 403)
+	forged.cookie = waiting.cookie // A form of another session, with this one's cookie.
+	forged.post("", form).expect(t, 403)
+
+	// The other integration has External IDs and connections of its own, of the same organization, too.
+	other := func(method, path, body string) reply {
+		return b.do(method, path, body, jsonType, "Authorization: Bearer "+otherSecret)
+	}
+	other("GET", "/connections/"+connection, "").expect(t, 404)
+	other("DELETE", "/connections/"+connection, "").expect(t, 404)
+	other("GET", "/connections/"+connection+"?provider_config_key=acme-s3", "").expect(t, 404)
+	for _, body := range []string{
+		`{"connection_id":"` + connection + `","integration_id":"acme-s3"}`, `{"connection_id":"` + connection + `","integration_id":"other-s3"}`,
+	} {
+		other("POST", "/connect/sessions/reconnect", body).expect(t, 400, "invalid_body")
+	}
+	other("POST", "/connect/sessions", `{"organization":{"id":"victim"},"allowed_integrations":["acme-s3"]}`).expect(t, 400)
+	other("POST", "/connect/sessions", `{"organization":{"id":"thief"},"prefill":{"external_id":"`+victimID+`"}}`).expect(t, 409)
+	r := other("POST", "/connect/sessions", `{"organization":{"id":"victim"}}`)
+	r.expect(t, 201)
+	var made struct {
+		Data struct {
+			Link string `json:"connect_link"`
+		}
+	}
+	if err := json.Unmarshal([]byte(r.body), &made); err != nil {
+		t.Fatal(err)
+	}
+	if id := b.follow(made.Data.Link).read(shownExternalID); id == victimID || id == malloryID {
+		t.Error("two integrations have one External ID")
+	}
+	b.api("GET", "/connections/"+connection, "").expect(t, 200, `"external_id":"`+victimID+`"`)
+}
+
+// TestConnectExternalIDCanNotBeSwapped: whoever knows another customer's role and even its External ID can't
+// have it assumed: nothing that a browser sends is sent to AWS as the External ID.
+func TestConnectExternalIDCanNotBeSwapped(t *testing.T) {
+	b := newAttackedBed(t, connectParts{})
+	victim, _, victimID := b.invite("victim")
+	b.connect(victim, victimID, customerRole)
+	calls := b.assumed(customerRole)
+	mallory, _, malloryID := b.invite("mallory")
+	form := url.Values{"form_token": {mallory.read(shownFormToken)}, "role_arn": {customerRole}, "region": {"eu-west-1"}}
+	for _, name := range []string{"external_id", "externalId", "ExternalId", "prefill[external_id]", "params[external_id]", "connection_config.external_id", "organization", "connection_id"} {
+		form.Set(name, victimID)
+	}
+	mallory.post("", form).expect(t, 303)
+	mallory.wait("failed")
+	mallory.get("").expect(t, 200, "assume_role_denied")
+	var sent []string
+	for _, c := range b.aws.Calls() {
+		if c.Form.Get("RoleArn") == customerRole {
+			sent = append(sent, c.Form.Get("ExternalId"))
+		}
+	}
+	if !slices.Equal(sent[calls:], []string{malloryID}) {
+		t.Errorf("AWS was sent %q, want %q once", sent[calls:], malloryID)
+	}
+	if again := mallory.read(shownExternalID); again != malloryID {
+		t.Error("the External ID has changed")
+	}
+	// A role in the victim's account that asks for the attacker's External ID is the attacker's own doing:
+	// it needs the right to make roles there. But the victim's External ID stays with the victim's account.
+	victim, _, again := b.invite("victim")
+	if again != victimID {
+		t.Error("the victim's External ID has changed")
+	}
+	const moved = "arn:aws:iam::777788889999:role/Moved"
+	b.makeRole(moved, victimID)
+	victim.submit(moved, "").expect(t, 422, "wrong_account")
+	if b.assumed(moved) != 0 {
+		t.Error("AWS was asked")
+	}
+}
+
+// TestConnectVendorsOwnRole: roles that may trust the broker for reasons of their own are not asked for.
+func TestConnectVendorsOwnRole(t *testing.T) {
+	b := newAttackedBed(t, connectParts{integration: "deny_accounts 999900001111"})
+	c, _, externalID := b.invite("globex")
+	calls := b.calls()
+	for _, role := range []string{"arn:aws:iam::111122223333:role/Admin", "arn:aws:iam::999900001111:role/Ours"} {
+		b.makeRole(role, externalID)
+		c.submit(role, "").expect(t, 422, "account_not_allowed")
+		c.post("check", url.Values{"form_token": {c.read(shownFormToken)}, "role_arn": {role}}).expect(t, 200, `"bad":`)
+	}
+	c.submit("arn:aws-cn:iam::444455556666:role/x", "cn-north-1").expect(t, 422, "partition_mismatch")
+	c.submit("arn:aws:iam::444455556666:role/x", "us-gov-west-1").expect(t, 422, "partition_mismatch")
+	if b.calls() != calls {
+		t.Errorf("AWS was asked %d times", b.calls()-calls)
+	}
+	// One that can be assumed with any External ID is not connected either.
+	b.aws.Answer(func(ststest.Call) ststest.Answer { return ststest.Answer{} })
+	c.submit(customerRole, "").expect(t, 303)
+	c.wait("failed")
+	c.get("").expect(t, 200, "external_id_not_enforced")
+	b.aws.Answer(b.answer)
+}
+
+// TestConnectForgery: a form that another site has the browser send changes nothing.
+func TestConnectForgery(t *testing.T) {
+	for name, handler := range map[string]string{"by itself": "", "in a frame": "frame_ancestors https://app.acme.example"} {
+		t.Run(name, func(t *testing.T) {
+			b := newAttackedBed(t, connectParts{handler: handler})
+			c, _, externalID := b.invite("globex")
+			b.makeRole(customerRole, externalID)
+			calls := b.calls()
+			own := "Origin: http://" + b.addr()
+			right := url.Values{"form_token": {c.read(shownFormToken)}, "role_arn": {customerRole}, "region": {"eu-west-1"}}
+			for what, lines := range map[string][]string{
+				"another site":         {"Origin: https://evil.example", "Sec-Fetch-Site: cross-site"},
+				"a neighbour":          {"Origin: https://evil.acme.example", "Sec-Fetch-Site: same-site"},
+				"who frames it":        {"Origin: https://app.acme.example", "Sec-Fetch-Site: cross-site"},
+				"an old browser":       {"Origin: https://evil.example"},
+				"a sandbox":            {"Origin: null"},
+				"nobody":               {"X-Nothing: x"},
+				"two":                  {own, "Origin: https://evil.example"},
+				"a longer name":        {own + ".evil.example"},
+				"an origin in Referer": {"Referer: http://" + b.addr() + "/"},
+				"another Host":         {"Origin: https://evil.example", "X-Forwarded-Host: evil.example", "X-Forwarded-Proto: https"},
+			} {
+				for _, path := range []string{"", "check"} {
+					if r := c.post(path, right, lines...); r.status != 403 {
+						t.Errorf("%s: %v", what, r)
+					}
+				}
+			}
+			for _, formToken := range []string{"", "x", strings.Repeat("0", 64), right.Get("form_token")[:63], right.Get("form_token") + "0"} {
+				c.post("", url.Values{"form_token": {formToken}, "role_arn": {customerRole}, "region": {"eu-west-1"}}).expect(t, 403)
+			}
+			for _, kind := range []string{"text/plain", "application/json", "multipart/form-data; boundary=x"} {
+				b.do("POST", c.page, right.Encode(), own, "Sec-Fetch-Site: same-origin", "Cookie: "+c.cookie, "Content-Type: "+kind).expect(t, 403)
+			}
+			// No other method does what POST does, whatever the request calls itself.
+			for _, method := range []string{"GET", "HEAD"} {
+				b.do(method, c.page+"?"+right.Encode(), "", "Cookie: "+c.cookie, "X-HTTP-Method-Override: POST").expect(t, 200)
+			}
+			for _, method := range []string{"PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "POSTX"} {
+				b.do(method, c.page+"?_method=POST&form_token="+right.Get("form_token"), "", own, "Sec-Fetch-Site: same-origin", "Cookie: "+c.cookie, "X-HTTP-Method-Override: POST").expect(t, 405)
+			}
+			if _, events := b.told(); b.calls() != calls || slices.ContainsFunc(events, func(e string) bool { return strings.HasPrefix(e, "verification") }) {
+				t.Errorf("audited %v, and AWS was asked %d times", events, b.calls()-calls)
+			}
+			b.secrets = b.secrets[:0] // The form token is in the URLs of this test.
+		})
+	}
+}
+
+// TestConnectForeignOrigins: no other site may have the page in a frame unless the operator names it, read
+// an answer, or call the API from a browser.
+func TestConnectForeignOrigins(t *testing.T) {
+	const evil = "Origin: https://evil.example"
+	for handler, ancestors := range map[string]string{
+		"": "frame-ancestors 'none'", "frame_ancestors https://app.acme.example": "frame-ancestors 'self' https://app.acme.example",
+	} {
+		t.Run(ancestors, func(t *testing.T) {
+			b := newAttackedBed(t, connectParts{handler: handler})
+			c, token, _ := b.invite("globex")
+			for _, target := range []string{c.page, c.page + "status", c.page + "keep", "/connect/?session_token=" + token, "/connect/", "/connect/session", "/connections/x", "/connect/none", "/"} {
+				r := b.get(target, evil, "Cookie: "+c.cookie, "Accept: text/html")
+				policy := r.header.Get("Content-Security-Policy")
+				if !strings.Contains(policy, "frame-ancestors ") || strings.Contains(policy, "evil") || strings.Contains(policy, "unsafe") || !strings.Contains(policy, "default-src 'none'") {
+					t.Errorf("%s: policy %q", target, policy)
+				}
+				if target == c.page && !strings.HasSuffix(policy, ancestors) {
+					t.Errorf("policy %q", policy)
+				}
+				for name := range r.header {
+					if strings.HasPrefix(name, "Access-Control-") {
+						t.Errorf("%s: %s: %s", target, name, r.header.Get(name))
+					}
+				}
+				if r.header.Get("Cross-Origin-Resource-Policy") != "same-origin" || r.header.Get("Cache-Control") != "no-store" || r.header.Get("X-Content-Type-Options") != "nosniff" {
+					t.Errorf("%s: %v", target, r.header)
+				}
+			}
+			for _, target := range []string{"/connect/sessions", "/connect/session", "/connections/x", c.page} {
+				r := b.do("OPTIONS", target, "", evil, "Access-Control-Request-Method: POST", "Access-Control-Request-Headers: authorization", "Access-Control-Request-Private-Network: true")
+				if r.status != 405 || r.header.Get("Access-Control-Allow-Origin") != "" {
+					t.Errorf("a preflight to %s: %v %v", target, r, r.header)
+				}
+			}
+		})
+	}
+}
+
+// TestConnectMarkup: what the operator, the vendor or the customer says is text on the page, and stays in
+// its line of the log.
+func TestConnectMarkup(t *testing.T) {
+	const evil = `"'><script>alert(1)</script><img src=x onerror=alert(1)>`
+	b := newAttackedBed(t, connectParts{integration: "logo https://cdn.example/\"><script>\ninstructions {\nlabel `" + evil + "`\nurl https://docs.example/'\"><script>\ndescription `" + evil + "`\n}\n" +
+		"template t {\nlabel `" + evil + "`\ndescription `" + evil + "`\nurl https://127.0.0.1:1/t.json\nexternal_id_parameter ExternalId\n}"}, func(caddyfile string) string {
+		return strings.Replace(caddyfile, `display_name "Acme Analytics"`, "display_name `"+evil+"`", 1)
+	})
+	quoted, err := json.Marshal(evil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := b.api("POST", "/connect/sessions", `{"allowed_integrations":["acme-s3"],"organization":{"id":`+string(quoted)+`,"display_name":`+string(quoted)+`},"end_user":{"id":`+string(quoted)+`,"email":`+string(quoted)+`}}`)
+	r.expect(t, 201)
+	var made struct {
+		Data struct {
+			Token string
+			Link  string `json:"connect_link"`
+		}
+	}
+	if err := json.Unmarshal([]byte(r.body), &made); err != nil {
+		t.Fatal(err)
+	}
+	b.secrets = append(b.secrets, made.Data.Token)
+	c := b.follow(made.Data.Link)
+	c.post("check", url.Values{"form_token": {c.read(shownFormToken)}, "role_arn": {evil}, "region": {evil}}).expect(t, 200)
+	pages := []reply{c.get(""), c.submit(evil, evil), c.submit("arn:aws:iam::444455556666:role/"+evil+"/x", "eu-west-1"), c.get(""), c.get("none"), b.get("/connect/" + url.PathEscape(evil))}
+	quotedText := regexp.MustCompile(`"[^"]*"`)
+	ours := regexp.MustCompile(`<script src="\.\./\.\./assets/page\.[0-9a-f]{16}\.js" defer></script>`)
+	for i, page := range pages {
+		rest := quotedText.ReplaceAllString(ours.ReplaceAllString(page.body, ""), `""`)
+		if strings.Contains(rest, "<script") || strings.Contains(rest, "<img src=x") || regexp.MustCompile(`<[^>]*\sonerror=`).MatchString(rest) {
+			t.Errorf("page %d: markup came through: %s", i, rest)
+		}
+	}
+	for _, bad := range []string{`\n`, `\r\nSet-Cookie: x=y`, `\u0000`, `\u001b[2J`, `\u0085`} {
+		b.api("POST", "/connect/sessions", `{"allowed_integrations":["acme-s3"],"organization":{"id":"o`+bad+`"}}`).expect(t, 400, "control character")
+	}
+	for line := range strings.Lines(b.logged()) {
+		if !json.Valid([]byte(line)) {
+			t.Errorf("this is no line of the log: %s", line)
+		}
+	}
+}
+
+// TestConnectTakesOnlySoMuch: bodies, forms and cookies are bounded, and nothing is kept of what is more.
+func TestConnectTakesOnlySoMuch(t *testing.T) {
+	b := newAttackedBed(t, connectParts{})
+	c, _, _ := b.invite("globex")
+	long := strings.Repeat("x", 70<<10)
+	before := len(b.stored())
+	b.api("POST", "/connect/sessions", `{"organization":{"id":"`+long+`"}}`).expect(t, 413)
+	b.api("POST", "/connect/sessions/reconnect", `{"organization":{"id":"`+long+`"}}`).expect(t, 413)
+	b.api("POST", "/connect/sessions", strings.Repeat(`{"a":`, 12_000)+"1"+strings.Repeat("}", 12_000)).expect(t, 413)
+	b.api("POST", "/connect/sessions", strings.Repeat("[", 50_000)).expect(t, 400)
+	b.exchange(requestText("POST", "/connect/sessions", b.addr(), "", jsonType, "Authorization: Bearer "+connectSecret, "Transfer-Encoding: chunked")+chunked(long, long)).expect(t, 413)
+	// Who has no key is not listened to.
+	b.do("POST", "/connect/sessions", long, jsonType).expect(t, 401)
+	form := url.Values{"form_token": {c.read(shownFormToken)}, "role_arn": {long}, "region": {"eu-west-1"}}
+	for _, path := range []string{"", "check"} {
+		c.post(path, form).expect(t, 413)
+	}
+	form.Set("role_arn", long[:9000])
+	form.Set("region", long[:9000])
+	c.post("check", form).expect(t, 413)
+	form.Set("region", "eu-west-1")
+	c.post("check", form).expect(t, 200)
+	c.post("", form).expect(t, 422)
+	c.submit("arn:aws:iam::444455556666:role/"+long[:3000], "").expect(t, 422)
+	b.get("/connect/?session_token="+long[:8000]).expect(t, 404)
+	b.get(c.page, "Cookie: "+strings.Repeat("x=y; ", 1000)+c.cookie).expect(t, 200)
+	b.get(c.page, "Cookie: "+c.cookie+strings.Repeat("; x="+long[:1000], 2000)).expect(t, 431)
+	if after := len(b.stored()); after > before+2000 {
+		t.Errorf("%d bytes are stored, and %d were before", after, before)
+	}
+}
+
+// TestConnectStorageKeys: no ID climbs out of its place in the storage.
+func TestConnectStorageKeys(t *testing.T) {
+	b := newAttackedBed(t, connectParts{})
+	outside := filepath.Join(b.storage, "data", "secret.json")
+	if err := os.MkdirAll(filepath.Dir(outside), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(outside, []byte(`"do not read"`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, id := range []string{"../../../secret.json", "..", ".", "/etc/passwd", `..\\..\\x`, "a/b", "%2e%2e%2f", "a:b", "CON", "aux.txt", "~", "*", strings.Repeat("é", 255)} {
+		b.api("POST", "/connect/sessions", `{"allowed_integrations":["acme-s3"],"organization":{"id":"`+id+`"},"end_user":{"id":"`+id+`"}}`).expect(t, 201)
+		b.api("POST", "/connect/sessions/reconnect", `{"integration_id":"acme-s3","connection_id":"`+id+`"}`).expect(t, 400)
+		b.api("POST", "/connect/sessions", `{"allowed_integrations":["`+id+`"],"organization":{"id":"o"}}`).expect(t, 400)
+	}
+	for _, path := range []string{"..%2f..%2f..%2fsecret.json", "%2e%2e", "..%5c..%5csecret.json", "%00", ".", "secret.json", "....//", strings.Repeat("a", 300), "00000000-0000-4000-8000-000000000000%2f..", "00000000-0000-4000-8000-00000000000A"} {
+		for _, method := range []string{"GET", "DELETE"} {
+			if r := b.api(method, "/connections/"+path, ""); r.status != 404 || strings.Contains(r.body, "do not") {
+				t.Errorf("%s %s: %v", method, path, r)
+			}
+			if r := b.do(method, "/connect/s/"+path+"/status", "", "Cookie: __Host-connect-"+path+"=x"); r.status == 200 || strings.Contains(r.body, "do not") {
+				t.Errorf("%s %s: %v", method, path, r)
+			}
+		}
+	}
+	record := regexp.MustCompile(`^aws_sigv4/connect/(indexkey|[a-z]+/[0-9a-z-]{2}/[0-9a-z-]{32,64})$`)
+	known := regexp.MustCompile(`^(secret\.json|instance\.uuid|last_clean\.json|locks/.*)$`)
+	records := 0
+	for line := range strings.Lines(b.stored()) {
+		rest, ok := strings.CutPrefix(strings.TrimSpace(line), filepath.Join(b.storage, "data")+"/")
+		switch {
+		case !ok:
+		case record.MatchString(rest):
+			records++
+		case !known.MatchString(rest):
+			t.Errorf("the storage holds %s", rest)
+		}
+	}
+	if records < 20 {
+		t.Errorf("%d records were found, so this test sees too little", records)
+	}
+}
+
+// TestConnectTellsNoSecretThatAWSRepeats: AWS and helpers may say a secret in an error.
+func TestConnectTellsNoSecretThatAWSRepeats(t *testing.T) {
+	const helperSecret = "helper-key-0123456789abcdef"
+	b := newAttackedBed(t, connectParts{after: "http://<site2> {\nroute /assume-role {\nrespond `{\"error\": {\"code\": \"odd\", \"message\": \"{http.request.header.Authorization} {http.request.body}\"}}` 400\n}\n}\n"},
+		func(caddyfile string) string {
+			return strings.Replace(caddyfile, "integration other-s3 {\nservice s3\nregion eu-west-1\nsts credentials broker",
+				"integration other-s3 {\nservice s3\nregion eu-west-1\nexternal_id_probe off\nsts helper http://<site2>/assume-role {\nbearer "+helperSecret+"\nprincipal arn:aws:iam::111122223333:user/AKIDBROKER\n}", 1)
+		})
+	b.secrets = append(b.secrets, helperSecret)
+	c, _, _ := b.invite("globex")
+	b.aws.Answer(func(call ststest.Call) ststest.Answer {
+		if call.Form.Get("Action") == "GetCallerIdentity" {
+			return ststest.Answer{}
+		}
+		return ststest.Answer{Status: http.StatusBadRequest, Code: "ValidationError", Message: "1 validation error detected: Value '" + call.Form.Get("ExternalId") + "' at 'externalId' failed to satisfy broker/secret+key"}
+	})
+	c.submit(customerRole, "").expect(t, 303)
+	c.wait("failed")
+	if page := c.get("").body; strings.Contains(page, "broker/secret+key") {
+		t.Error("the page tells the broker's key")
+	}
+
+	r := b.do("POST", "/connect/sessions", `{"organization":{"id":"globex"}}`, jsonType, "Authorization: Bearer "+otherSecret)
+	r.expect(t, 201)
+	var made struct {
+		Data struct {
+			Token string
+			Link  string `json:"connect_link"`
+		}
+	}
+	if err := json.Unmarshal([]byte(r.body), &made); err != nil {
+		t.Fatal(err)
+	}
+	c = b.follow(made.Data.Link)
+	b.secrets = append(b.secrets, made.Data.Token, c.read(shownExternalID))
+	c.submit(customerRole, "").expect(t, 303)
+	c.wait("failed")
+	if page := c.get("").body; strings.Contains(page, helperSecret) {
+		t.Error("the page tells the helper's key")
+	}
+	b.toldOf(6)
+	if lines, _ := b.told(); !strings.Contains(b.logged(), "odd") {
+		t.Errorf("the helper's answer is not in the log, so this test sees too little: %v", lines)
+	}
+}
