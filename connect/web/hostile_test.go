@@ -298,6 +298,11 @@ func TestRedirects(t *testing.T) {
 			t.Errorf("%s: the token is on the page", target)
 		}
 	}
+	// Without its slash the page is found, from wherever this is, and its query stays behind.
+	bare := strings.TrimSuffix(br.page, "/")
+	if r := br.get(bare + "?session_token=" + token); r.StatusCode != http.StatusSeeOther || r.Header.Get("Location") != bare[strings.LastIndexByte(bare, '/')+1:]+"/" || r.body != "" {
+		t.Errorf("%d to %q: %s", r.StatusCode, r.Header.Get("Location"), r.body)
+	}
 	// A return URL is checked when a session is made, and goes out as it was checked.
 	_, link = b.session(`{"organization":{"id":"p"},"return_urls":{"error":"https://app.example.com/aws/?next=https%3A%2F%2Fevil.example%0D%0A"}}`)
 	if page := b.open(link).get("").body; !strings.Contains(html.UnescapeString(page), `href="https://app.example.com/aws/?error=cancelled&next=https%3A%2F%2Fevil.example%0D%0A"`) {

@@ -129,6 +129,7 @@ func (h *Handler) route() {
 
 	h.mux.HandleFunc("GET /connect/{$}", h.enter)
 	h.mux.HandleFunc("GET /connect/assets/{name}", h.asset)
+	h.mux.HandleFunc("/connect/s/{session}", h.addSlash)
 	h.page("GET /connect/s/{session}/{$}", h.show)
 	h.page("POST /connect/s/{session}/{$}", h.submit)
 	h.page("GET /connect/s/{session}/status", h.status)
@@ -157,6 +158,21 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.unmatched(w, r, handler)
 	default:
 		h.mux.ServeHTTP(w, r)
+	}
+}
+
+// addSlash sends a browser from the page's path without its slash to the page. The mux would do so with the
+// query, which may hold a token, and to a path that lacks what was stripped.
+func (h *Handler) addSlash(w http.ResponseWriter, r *http.Request) {
+	id := r.PathValue("session")
+	switch {
+	case !sessionID.MatchString(id):
+		h.nowhere(w, r)
+	case r.Method != http.MethodGet && r.Method != http.MethodHead:
+		w.Header().Set("Allow", "GET, HEAD")
+		writeError(w, errMethod)
+	default:
+		h.visit(w, r).seeOther(id + "/")
 	}
 }
 
