@@ -102,9 +102,14 @@ func (o *ServiceOptions) setDefaults() {
 	}
 }
 
-// defaultClient connects to the hosts of the integrations' URLs, which the operator wrote, and else to
-// public addresses only.
+// defaultClient connects to what dialPolicy lets it.
 func defaultClient(integrations map[string]*Configured) *http.Client {
+	return &http.Client{Transport: dialPolicy(integrations).NewTransport(&tls.Config{MinVersion: tls.VersionTLS12})}
+}
+
+// dialPolicy allows the hosts of the integrations' URLs, which the operator wrote, and else public
+// addresses only.
+func dialPolicy(integrations map[string]*Configured) *dial.Policy {
 	var hosts []string
 	add := func(text string) {
 		if u, err := url.Parse(text); err == nil && u.Host != "" {
@@ -119,11 +124,10 @@ func defaultClient(integrations map[string]*Configured) *http.Client {
 			add(c.TestCall.URL) // One with a placeholder in its host is no URL, and public.
 		}
 	}
-	policy := &dial.Policy{Operator: hosts, AWS: func(host string) bool {
+	return &dial.Policy{Operator: hosts, AWS: func(host string) bool {
 		_, err := endpoint.Parse(host)
 		return err == nil
 	}}
-	return &http.Client{Transport: policy.NewTransport(&tls.Config{MinVersion: tls.VersionTLS12})}
 }
 
 // Service is what Connect does beyond keeping records: it verifies roles and makes connections of
