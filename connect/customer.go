@@ -46,7 +46,7 @@ func (u EndUser) Check() error {
 	if err := CheckTags(u.Tags); err != nil {
 		return fmt.Errorf("the end user's tags: %w", err)
 	}
-	return nil
+	return checkDistinct("the end user's id", u.ID)
 }
 
 // Check says what is wrong with an organization, if anything. Without an ID there may be nothing
@@ -59,6 +59,15 @@ func (o Organization) Check() error {
 		if err := checkText(f.text, 255); err != nil {
 			return fmt.Errorf("the organization's %s %w", f.name, err)
 		}
+	}
+	return checkDistinct("the organization's id", o.ID)
+}
+
+// checkDistinct refuses an ID with the character that decoders put in place of all that they can't read:
+// two customers would have one ID then, and with it one External ID.
+func checkDistinct(what, id string) error {
+	if strings.ContainsRune(id, utf8.RuneError) {
+		return fmt.Errorf("%s holds U+FFFD, which stands for what could not be read: send it as UTF-8, without halves of surrogate pairs", what)
 	}
 	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"unicode/utf8"
 )
 
 // fieldProblem is one thing wrong with a request's body, in the words of the API.
@@ -29,6 +30,12 @@ type fields struct {
 // readFields reads a body.
 func readFields(body []byte) *fields {
 	f := &fields{problems: new([]fieldProblem)}
+	if !utf8.Valid(body) {
+		// The decoder would put one and the same character in place of all that it can't read.
+		f.asked = map[string]bool{}
+		f.problem("invalid_type", "the body is not UTF-8")
+		return f
+	}
 	f.read(body)
 	return f
 }
@@ -115,6 +122,11 @@ func (f *fields) texts(name string) (s []string) {
 
 func (f *fields) textMap(name string) (m map[string]string) {
 	f.into(name, &m, "an object of strings")
+	if value, ok := f.take(name); ok && m != nil {
+		if _, err := readObject(value); err != nil {
+			f.problem("invalid_type", err.Error(), name)
+		}
+	}
 	return m
 }
 

@@ -392,3 +392,36 @@ func TestOptions(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestCustomersThatLookAlike: what decoders of JSON make one of is refused, because two customers of one ID
+// have one External ID.
+func TestCustomersThatLookAlike(t *testing.T) {
+	b := newBed(t, bedOptions{})
+	for name, id := range map[string]string{
+		"Latin-1": "M\xfcller", "other Latin-1": "M\xf6ller", "half a pair": `\ud800`, "the other half": `a\udc00`, "two first halves": `\ud800\ud800`, "the mark of what could not be read": "a\ufffd",
+		"overlong": "\xc0\xaf", "a surrogate in UTF-8": "\xed\xa0\x80",
+	} {
+		for _, body := range []string{`{"organization":{"id":"` + id + `"}}`, `{"end_user":{"id":"` + id + `"}}`} {
+			if r := b.api(apiKey, "POST", "/connect/sessions", body); r.StatusCode != 400 || !strings.Contains(r.body, "UTF-8") {
+				t.Errorf("%s: %d %s", name, r.StatusCode, r.body)
+			}
+		}
+	}
+	if r := b.api(apiKey, "POST", "/connect/sessions", `{"organization":{"id":"o"},"tags":{"env":"a","env":"b"}}`); r.StatusCode != 400 || !strings.Contains(r.body, "twice") {
+		t.Errorf("a tag twice: %d %s", r.StatusCode, r.body)
+	}
+	// What differs for the vendor differs here: nothing is folded or normalized.
+	seen := map[string]string{}
+	for _, id := range []string{"globex", "Globex", "globex ", " globex", "glob\u00e9x", "globe\u0301x", "globex\u200b", "ｇlobex", `\ud83d\ude00`} {
+		_, link := b.session(`{"organization":{"id":"` + id + `"}}`)
+		externalID := b.open(link).externalID()
+		if other, ok := seen[externalID]; ok {
+			t.Errorf("%q and %q have one External ID", id, other)
+		}
+		seen[externalID] = id
+	}
+	_, link := b.session(`{"end_user":{"id":"globex"}}`)
+	if _, ok := seen[b.open(link).externalID()]; ok {
+		t.Error("an end user has the External ID of an organization")
+	}
+}
