@@ -39,6 +39,10 @@ type Connection struct {
 	EndUser      EndUser      `json:"end_user,omitzero"`
 	Organization Organization `json:"organization,omitzero"`
 
+	// WebhookURL is where the vendor is told of this connection, https, in place of the operator's
+	// own. Default: those.
+	WebhookURL string `json:"webhook_url,omitempty"`
+
 	// Tags are the vendor's, see CheckTags. Metadata is the vendor's, too: any JSON values.
 	Tags     map[string]string          `json:"tags,omitempty"`
 	Metadata map[string]json.RawMessage `json:"metadata,omitempty"`
@@ -94,6 +98,11 @@ func (c *Connection) check() error {
 	if c.BaseURL != "" {
 		if err := checkServiceURL(c.BaseURL); err != nil {
 			return fmt.Errorf("base_url: %w", err)
+		}
+	}
+	if c.WebhookURL != "" {
+		if err := checkWebURL(c.WebhookURL); err != nil {
+			return fmt.Errorf("webhook_url: %w", err)
 		}
 	}
 	size := 0

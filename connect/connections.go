@@ -5,6 +5,7 @@ import (
 	"errors"
 	"reflect"
 	"slices"
+	"strings"
 
 	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/connect/store"
 )
@@ -57,6 +58,9 @@ func (s *Store) UpdateConnection(ctx context.Context, id string, change func(*Co
 			c.ExternalID != before.ExternalID || c.Account != before.Account || !c.Created.Equal(before.Created) {
 			return fail(ErrInvalid, "a connection stays what it is: make a new one, or renew it with a reconnect session")
 		}
+		if err := before.keepsCustomer(&c); err != nil {
+			return err
+		}
 		if err := c.check(); err != nil {
 			return invalid(err)
 		}
@@ -70,6 +74,19 @@ func (s *Store) UpdateConnection(ctx context.Context, id string, change func(*Co
 		return Connection{}, err
 	}
 	return c, nil
+}
+
+// keepsCustomer says whether the External ID would still be that of the customer whom it was made for: the
+// organization, else the end user. Somebody else would be shown it when the connection is renewed. One that
+// was made for a session alone may be given to any customer.
+func (c *Connection) keepsCustomer(after *Connection) error {
+	switch {
+	case c.Organization.ID != "" && c.Organization.ID != after.Organization.ID:
+		return fail(ErrInvalid, "the External ID of this connection belongs to its organization, which can't be changed: make a new connection for the other one")
+	case c.Organization.ID == "" && c.EndUser.ID != "" && (c.EndUser.ID != after.EndUser.ID || after.Organization.ID != ""):
+		return fail(ErrInvalid, "the External ID of this connection belongs to its end user, who can't be changed, nor be made one of an organization: make a new connection for the other customer")
+	}
+	return nil
 }
 
 // DeleteConnection removes a connection. Its External ID remains the customer's, for the next one.
@@ -92,23 +109,61 @@ func (s *Store) DeleteConnection(ctx context.Context, id string) error {
 
 // Filter chooses connections. A field that is empty chooses all.
 type Filter struct {
+	// ID is that of the only connection to choose.
+	ID string
+
+	// Search is a part of the connection's ID, or of the ID, the e-mail address or the display name
+	// of its end user or its organization, in whatever case.
+	Search string
+
 	// Integrations are keys of integrations, of which a connection has one.
 	Integrations []string
 
 	// EndUser and Organization are IDs.
 	EndUser, Organization string
 
-	// Tags are tags that a connection has, all of them.
+	// Tags are tags that a connection has, all of them. Where it has no such tag, end_user_id,
+	// end_user_email, end_user_display_name, organization_id and organization_display_name stand for
+	// what is known of its customer.
 	Tags map[string]string
+}
+
+// tag returns the value of a tag, or of what stands for one.
+func (c *Connection) tag(key string) string {
+	if v, ok := c.Tags[key]; ok {
+		return v
+	}
+	switch key {
+	case "end_user_id":
+		return c.EndUser.ID
+	case "end_user_email":
+		return c.EndUser.Email
+	case "end_user_display_name":
+		return c.EndUser.DisplayName
+	case "organization_id":
+		return c.Organization.ID
+	case "organization_display_name":
+		return c.Organization.DisplayName
+	}
+	return ""
+}
+
+// mentions says whether one of the connection's names has a part, which is in lower case.
+func (c *Connection) mentions(part string) bool {
+	return slices.ContainsFunc([]string{
+		c.ID, c.EndUser.ID, c.EndUser.Email, c.EndUser.DisplayName, c.Organization.ID, c.Organization.DisplayName,
+	}, func(name string) bool { return strings.Contains(strings.ToLower(name), part) })
 }
 
 func (f Filter) matches(c *Connection) bool {
 	for k, v := range f.Tags {
-		if have, ok := c.Tags[k]; !ok || have != v {
-			return false
+		if v == "" || c.tag(k) != v {
+			return false // No tag is empty.
 		}
 	}
-	return (len(f.Integrations) == 0 || slices.Contains(f.Integrations, c.Integration)) &&
+	return (f.ID == "" || f.ID == c.ID) &&
+		(f.Search == "" || c.mentions(strings.ToLower(f.Search))) &&
+		(len(f.Integrations) == 0 || slices.Contains(f.Integrations, c.Integration)) &&
 		(f.EndUser == "" || f.EndUser == c.EndUser.ID) &&
 		(f.Organization == "" || f.Organization == c.Organization.ID)
 }

@@ -164,3 +164,59 @@ func TestConnectionsComeInPages(t *testing.T) {
 		t.Errorf("with one that is damaged: %d, %v", len(got), reported)
 	}
 }
+
+// TestCustomerStays: a connection is not handed from one customer to another, whose External ID is a different one.
+func TestCustomerStays(t *testing.T) {
+	org, user := Organization{ID: "o", DisplayName: "O"}, EndUser{ID: "u"}
+	for _, tc := range []struct {
+		name          string
+		before, after Connection
+		ok            bool
+	}{
+		{"another organization", Connection{Organization: org}, Connection{Organization: Organization{ID: "p"}}, false},
+		{"no organization", Connection{Organization: org, EndUser: user}, Connection{EndUser: user}, false},
+		{"another name of it", Connection{Organization: org}, Connection{Organization: Organization{ID: "o", DisplayName: "P"}}, true},
+		{"another of its users", Connection{Organization: org, EndUser: user}, Connection{Organization: org, EndUser: EndUser{ID: "v"}}, true},
+		{"another end user", Connection{EndUser: user}, Connection{EndUser: EndUser{ID: "v"}}, false},
+		{"nobody", Connection{EndUser: user}, Connection{}, false},
+		{"an organization for an end user", Connection{EndUser: user}, Connection{EndUser: user, Organization: org}, false},
+		{"another name of the end user", Connection{EndUser: user}, Connection{EndUser: EndUser{ID: "u", Email: "u@example.com"}}, true},
+		{"somebody for a session's", Connection{}, Connection{EndUser: user, Organization: org}, true},
+	} {
+		if err := tc.before.keepsCustomer(&tc.after); (err == nil) != tc.ok {
+			t.Errorf("%s: %v", tc.name, err)
+		}
+	}
+}
+
+// TestFilter: what a filter chooses.
+func TestFilter(t *testing.T) {
+	c := Connection{
+		ID: "6f1c0d5e-0000-4000-8000-000000000001", Integration: "a", EndUser: EndUser{ID: "u-7", Email: "Ann@globex.example", DisplayName: "Ann"},
+		Organization: Organization{ID: "globex", DisplayName: "Globex"}, Tags: map[string]string{"team": "x", "organization_display_name": "mine"},
+	}
+	for _, tc := range []struct {
+		name string
+		f    Filter
+		want bool
+	}{
+		{"all", Filter{}, true},
+		{"its ID", Filter{ID: c.ID}, true},
+		{"another ID", Filter{ID: c.ID[:8]}, false},
+		{"a part of its ID", Filter{Search: "6F1C"}, true},
+		{"a part of the e-mail address", Filter{Search: "ann@GLOB"}, true},
+		{"something else", Filter{Search: "initech"}, false},
+		{"integrations", Filter{Integrations: []string{"b", "a"}}, true},
+		{"other integrations", Filter{Integrations: []string{"b"}}, false},
+		{"customer", Filter{EndUser: "u-7", Organization: "globex"}, true},
+		{"another customer", Filter{EndUser: "u-8", Organization: "globex"}, false},
+		{"tags", Filter{Tags: map[string]string{"team": "x", "end_user_email": "Ann@globex.example"}}, true},
+		{"a tag of its own before what stands for it", Filter{Tags: map[string]string{"organization_display_name": "Globex"}}, false},
+		{"another value", Filter{Tags: map[string]string{"team": "y"}}, false},
+		{"no such tag", Filter{Tags: map[string]string{"plan": ""}}, false},
+	} {
+		if got := tc.f.matches(&c); got != tc.want {
+			t.Errorf("%s: %t", tc.name, got)
+		}
+	}
+}

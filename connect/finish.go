@@ -94,6 +94,9 @@ func (s *Store) connect(ctx context.Context, session *Session, v Verified) (c Co
 		if len(session.Tags) > 0 {
 			c.Tags = session.Tags
 		}
+		if session.WebhookURL != "" {
+			c.WebhookURL = session.WebhookURL
+		}
 		c.Updated, c.Verified, c.Probe, c.LastError = now, now, v.Probe, nil
 		return r.Put(c)
 	})

@@ -41,6 +41,12 @@ type Session struct {
 	// Tags are given to the connection.
 	Tags map[string]string `json:"tags,omitempty"`
 
+	// WebhookURL is given to the connection, see Connection.WebhookURL.
+	WebhookURL string `json:"webhook_url,omitempty"`
+
+	// Guide is the URL of the guide that the page links to, in place of the integration's own.
+	Guide string `json:"guide,omitempty"`
+
 	// Created is when it was made, Expires when it ends unless it is renewed, Limit when it ends
 	// however often it is renewed.
 	Created time.Time `json:"created"`
@@ -167,6 +173,13 @@ type NewSession struct {
 
 	// Tags are given to the connection. See CheckTags.
 	Tags map[string]string
+
+	// WebhookURL is given to the connection, see Connection.WebhookURL. Empty: a connection that is
+	// renewed keeps the one that it has.
+	WebhookURL string
+
+	// Guide is the URL of the guide that the page links to, https. Default: the integration's.
+	Guide string
 }
 
 // check says what is wrong with it, if anything.
@@ -178,10 +191,22 @@ func (n *NewSession) check() error {
 		n.Prefill.check,
 		func() error { return n.AllowedReturns.check(n.ReturnURLs) },
 		func() error { return CheckTags(n.Tags) },
+		func() error { return checkOptionalURL("webhook_url", n.WebhookURL) },
+		func() error { return checkOptionalURL("the URL of the guide", n.Guide) },
 	} {
 		if err := check(); err != nil {
 			return invalid(err)
 		}
+	}
+	return nil
+}
+
+func checkOptionalURL(name, text string) error {
+	if text == "" {
+		return nil
+	}
+	if err := checkWebURL(text); err != nil {
+		return fmt.Errorf("%s: %w", name, err)
 	}
 	return nil
 }

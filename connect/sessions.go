@@ -69,6 +69,8 @@ func (s *Store) create(ctx context.Context, n NewSession, connectionID string, r
 		Prefill:      n.Prefill,
 		ReturnURLs:   n.ReturnURLs,
 		Tags:         n.Tags,
+		WebhookURL:   n.WebhookURL,
+		Guide:        n.Guide,
 		Created:      now,
 		Expires:      now.Add(s.options.SessionLife),
 		Limit:        now.Add(s.options.SessionLimit),

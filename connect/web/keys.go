@@ -23,15 +23,35 @@ const (
 	// ScopeSessions is to make connect sessions.
 	ScopeSessions Scope = "connect_sessions:write"
 
-	// ScopeRead is to read connections. It never shows credentials.
+	// ScopeList is to list connections, and ScopeRead to read one; neither shows credentials.
+	ScopeList Scope = "connections:list"
 	ScopeRead Scope = "connections:read"
+
+	// ScopeCredentials is to read connections with the temporary credentials of their roles.
+	ScopeCredentials Scope = "connections:read_credentials"
+
+	// ScopeUpdate is to change connections, to pause and to resume them, and to verify their roles
+	// anew.
+	ScopeUpdate Scope = "connections:update"
 
 	// ScopeDelete is to delete connections.
 	ScopeDelete Scope = "connections:delete"
+
+	// ScopeReadIntegrations and ScopeWriteIntegrations are to read and to change integrations.
+	ScopeReadIntegrations  Scope = "integrations:read"
+	ScopeWriteIntegrations Scope = "integrations:write"
+
+	// ScopeProxy is to make calls on a customer's behalf.
+	ScopeProxy Scope = "proxy"
 )
 
 // Scopes returns all scopes.
-func Scopes() []Scope { return []Scope{ScopeSessions, ScopeRead, ScopeDelete} }
+func Scopes() []Scope {
+	return []Scope{
+		ScopeSessions, ScopeList, ScopeRead, ScopeCredentials, ScopeUpdate, ScopeDelete,
+		ScopeReadIntegrations, ScopeWriteIntegrations, ScopeProxy,
+	}
+}
 
 // Key is what the vendor's own programs authenticate with, and what they may do.
 type Key struct {
