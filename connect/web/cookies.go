@@ -48,18 +48,25 @@ func (h *Handler) remember(w http.ResponseWriter, r *http.Request, session conne
 	h.setCookie(w, sessionCookie+session.ID, token, max(int(time.Until(session.Limit).Seconds()), 60))
 }
 
-// tokenOf returns the token of the session whose page is asked for, or "".
-func tokenOf(r *http.Request) string {
+// tokenOf returns the token of the session whose page is asked for, or "". Only that session's own token
+// counts: a cookie that somebody has planted under its name does not put another session in its place.
+func (h *Handler) tokenOf(r *http.Request) (string, error) {
 	id := r.PathValue("session")
 	if !sessionID.MatchString(id) {
-		return ""
+		return "", nil
 	}
 	for _, c := range r.CookiesNamed(sessionCookie + id) {
-		if connect.IsToken(c.Value) {
-			return c.Value
+		if !connect.IsToken(c.Value) {
+			continue
+		}
+		switch of, err := h.store.SessionID(r.Context(), c.Value); {
+		case err != nil:
+			return "", err
+		case of == id:
+			return c.Value, nil
 		}
 	}
-	return ""
+	return "", nil
 }
 
 // setLanguage remembers a language that was chosen.

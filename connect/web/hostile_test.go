@@ -153,7 +153,7 @@ func TestMarkup(t *testing.T) {
 // TestForeignSession: a browser sees the sessions whose cookies it has, and no others.
 func TestForeignSession(t *testing.T) {
 	b := newBed(t, bedOptions{})
-	_, mine := b.session(`{"organization":{"id":"mine"}}`)
+	myToken, mine := b.session(`{"organization":{"id":"mine"}}`)
 	token, theirs := b.session(`{"organization":{"id":"theirs"}}`)
 	br, other := b.open(mine), b.open(theirs)
 	for name, page := range map[string]string{
@@ -165,12 +165,17 @@ func TestForeignSession(t *testing.T) {
 			}
 		}
 	}
-	// A cookie of another session under this one's name shows that one at most, which its holder may see.
+	// A cookie of another session under this one's name, as somebody may plant one who can write cookies, does
+	// not show that session in this one's place, and does not hide this one's own.
 	id := strings.Split(strings.TrimSuffix(br.page, "/"), "/s/")[1]
 	req := b.request("GET", br.page, "")
 	req.AddCookie(&http.Cookie{Name: sessionCookie + id, Value: token})
-	if r := b.do(&http.Client{}, req); strings.Contains(r.body, br.externalID()) {
-		t.Error("another session's token shows this one")
+	if r := b.do(&http.Client{}, req); r.StatusCode != http.StatusForbidden || strings.Contains(r.body, "external-id") {
+		t.Errorf("a planted cookie: %d", r.StatusCode)
+	}
+	req.AddCookie(&http.Cookie{Name: sessionCookie + id, Value: myToken})
+	if r := b.do(&http.Client{}, req); r.StatusCode != http.StatusOK || !strings.Contains(r.body, br.externalID()) {
+		t.Errorf("with a planted cookie before its own: %d", r.StatusCode)
 	}
 }
 

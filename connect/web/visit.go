@@ -76,7 +76,12 @@ func (h *Handler) page(pattern string, answer func(*visit)) {
 			v.seeOther("./")
 			return
 		}
-		if v.token = tokenOf(r); v.token == "" {
+		var err error
+		switch v.token, err = h.tokenOf(r); {
+		case err != nil:
+			v.fail(err, nil)
+			return
+		case v.token == "":
 			v.end(http.StatusForbidden, "no_cookie", nil)
 			return
 		}
