@@ -14,6 +14,7 @@ import (
 var (
 	caddyfileBlock = regexp.MustCompile("(?ms)^[ \t]*```(?:caddyfile|Caddyfile)[^\n]*\n(.*?)^[ \t]*```")
 	envPlaceholder = regexp.MustCompile(`\{env\.([A-Za-z0-9_]+)\}`)
+	envDefault     = regexp.MustCompile(`\{\$[A-Za-z0-9_]+:([^{}]*)\}`)
 	filePath       = regexp.MustCompile(`\{file\.([^}]+)\}`)
 )
 
@@ -26,6 +27,7 @@ func TestDocumentedCaddyfiles(t *testing.T) {
 			for _, m := range envPlaceholder.FindAllStringSubmatch(caddyfile, -1) {
 				t.Setenv(m[1], "value-of-the-test-"+m[1]) // Secrets have to differ.
 			}
+			caddyfile = envDefault.ReplaceAllString(caddyfile, "$1")
 			// Files that a document names exist where it is written for.
 			dir := tempDir(t)
 			for i, m := range filePath.FindAllStringSubmatch(caddyfile, -1) {
@@ -54,7 +56,7 @@ func TestDocumentedCaddyfiles(t *testing.T) {
 func documentedCaddyfiles(t *testing.T) map[string]string {
 	t.Helper()
 	found := make(map[string]string)
-	for _, pattern := range []string{"examples/*/Caddyfile*", "README.md", "docs/*.md", "examples/*/*.md"} {
+	for _, pattern := range []string{"examples/*/Caddyfile*", "examples/*/*/Caddyfile*", "README.md", "docs/*.md", "examples/*/*.md", "examples/*/*/*.md"} {
 		files, err := filepath.Glob(filepath.Join("..", filepath.FromSlash(pattern)))
 		if err != nil {
 			t.Fatal(err)
