@@ -52,7 +52,24 @@ func (s *Service) usable(c *Connection) (role, error) {
 	if c.Paused {
 		return role{}, fail(ErrPaused, "the connection is paused")
 	}
-	return s.roleOf(c)
+	r, err := s.roleOf(c)
+	if err != nil {
+		return role{}, err
+	}
+	if p := r.denied(); p != nil {
+		return role{}, fail(ErrPaused, p.text)
+	}
+	return r, nil
+}
+
+// denied says whether the operator has denied the role's account since it was connected. It asks nobody who
+// the vendor is.
+func (r *role) denied() *problem {
+	if r.integration.allows(r.account, r.vendor.Account) {
+		return nil
+	}
+	text := "roles of the account " + r.account + " may not be used: the integration's allow_accounts and deny_accounts say so"
+	return &problem{code: CodeAccountNotAllowed, text: text, remedy: askVendor, detail: text}
 }
 
 // roleOf returns a connection's role.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/connect/store/storetest"
 	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/credentials"
@@ -80,6 +81,47 @@ func TestCredentialsOfAConnection(t *testing.T) {
 		t.Errorf("%d calls for connections that can't be used", v.aws.calls()-calls)
 	}
 	v.tellsNothing([]any{id.Key, id.Label}, c.ExternalID)
+}
+
+// TestAccountsThatAreDeniedLater: the operator's lists are for connections that are there already, too.
+func TestAccountsThatAreDeniedLater(t *testing.T) {
+	v := newVendor(t, vendorOptions{})
+	c := v.connect("o1", role1)
+	id, err := v.Identity(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	calls := v.aws.calls()
+	for name, change := range map[string]func(*Integration){
+		"denied":             func(i *Integration) { i.DenyAccounts = []string{c.Account} },
+		"not allowed":        func(i *Integration) { i.AllowAccounts = []string{"999999999999"} },
+		"both":               func(i *Integration) { i.AllowAccounts, i.DenyAccounts = []string{c.Account}, []string{c.Account} },
+		"the vendor's own":   func(*Integration) { v.principals["acme-s3"] = Principal{Account: c.Account, ARN: vendorARN} },
+		"allowed by name":    func(i *Integration) { i.AllowAccounts = []string{c.Account} },
+		"as it was at first": func(*Integration) {},
+	} {
+		before, principal := *v.integration, v.knownPrincipal("acme-s3")
+		change(&v.integration.Integration)
+		_, err := v.Identity(c)
+		if strings.HasPrefix(name, "a") {
+			if err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+		} else if !errors.Is(err, ErrPaused) || !strings.Contains(err.Error(), c.Account) {
+			t.Errorf("%s: %v", name, err)
+		} else if _, err := id.Fetch(t.Context(), nil); !errors.Is(err, ErrPaused) {
+			t.Errorf("%s: fetching: %v", name, err)
+		}
+		v.integration.Integration, v.principals["acme-s3"] = before.Integration, principal
+	}
+	v.integration.DenyAccounts = []string{c.Account}
+	v.clock.pass(25 * time.Hour)
+	if p, err := v.recheck(t.Context(), c.ID); err != nil || p == nil || p.code != CodeAccountNotAllowed {
+		t.Errorf("looked after: %+v, %v", p, err)
+	}
+	if v.aws.calls() != calls {
+		t.Errorf("AWS was asked %d times", v.aws.calls()-calls)
+	}
 }
 
 // TestCredentialsWhileTheStorageIsAway are asked for again: that is not the connection's fault.

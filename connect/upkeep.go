@@ -96,7 +96,10 @@ func (s *Service) recheck(ctx context.Context, id string) (*problem, error) {
 		return nil, nil //nolint:nilerr,nilnil // it is not to be used, so it need not work
 	}
 	check := &check{s: s, role: r, progress: func(func(*Verification)) {}}
-	_, p := check.assumable(ctx)
+	p := r.denied()
+	if p == nil {
+		_, p = check.assumable(ctx)
+	}
 	if err := s.record(ctx, c, p, "", false); err != nil && !errors.Is(err, ErrNotFound) {
 		return p, err
 	}
