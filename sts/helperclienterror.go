@@ -161,6 +161,9 @@ func (c *HelperClient) noAnswer(ctx context.Context, told *teller, err error) *H
 	if _, ok := errors.AsType[*certificateError](err); ok {
 		e.retryable = false
 	}
+	if op, ok := errors.AsType[*net.OpError](err); ok && op.Op == "dial" && e.retryable && isThisMachine(c.url.Hostname()) {
+		e.hint = fmt.Sprintf("see that the helper runs and listens there; in a container %s is the container itself: write the address that the helper has for it", c.url.Hostname())
+	}
 	return e
 }
 

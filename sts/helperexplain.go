@@ -105,13 +105,17 @@ func (e *HelperError) causes() []Cause {
 // unanswered is about what is no answer, or not one of an STS helper.
 func (e *HelperError) unanswered() []Cause {
 	switch {
-	case e.hint != "":
-		return list(Cause{e.Message, e.hint})
 	case e.Status == 0 && e.retryable:
-		return list(Cause{
+		c := Cause{
 			fmt.Sprintf("the STS helper %s can't be reached from here, or does not answer in time", e.Host),
 			"see that it runs, that its name and port are right, and that firewalls and routes lead to it; proxies are not asked",
-		})
+		}
+		if e.hint != "" {
+			c.Remedy = e.hint
+		}
+		return list(c)
+	case e.hint != "":
+		return list(Cause{e.Message, e.hint})
 	}
 	return nil // The message says what to do.
 }

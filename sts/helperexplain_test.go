@@ -88,8 +88,13 @@ func TestHelpersThatAreAwayAreExplained(t *testing.T) {
 	s := newHelper(t, func(http.ResponseWriter, *http.Request) {})
 	c := mustHelperClient(t, HelperConfig{URL: s.URL})
 	s.Close()
-	x := askInVain(t, c).Explain()
+	err := askInVain(t, c)
+	x := err.Explain()
 	if x.Code != "" || x.Status != 0 || !strings.Contains(x.Likeliest().Why, c.Host()+" can't be reached") || !strings.Contains(x.Message, "refused") {
 		t.Errorf("got %+v", x)
+	}
+	// In a container, this machine is the container.
+	if remedy := x.Likeliest().Remedy; !strings.Contains(remedy, "in a container 127.0.0.1 is the container itself") || !strings.Contains(err.Error(), remedy) {
+		t.Errorf("%+v, %v", x, err)
 	}
 }
