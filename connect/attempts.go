@@ -18,11 +18,16 @@ type Attempts struct {
 	// Recent are the times of the last ones, Total is how many there were.
 	Recent []time.Time `json:"recent,omitempty"`
 	Total  int         `json:"total,omitempty"`
+
+	// Refused are the times of the last submissions that AWS was not asked about.
+	Refused []time.Time `json:"refused,omitempty"`
 }
 
-// A session has attemptsAtOnce verifications in attemptsWindow, and attemptsInAll.
+// A session has attemptsAtOnce verifications in attemptsWindow, and attemptsInAll. Of what is refused
+// without AWS, refusalsAtOnce in attemptsWindow are kept and told.
 const (
 	attemptsAtOnce = 10
+	refusalsAtOnce = 30
 	attemptsWindow = 10 * time.Minute
 	attemptsInAll  = 60
 )
@@ -40,12 +45,7 @@ func (a *Attempts) begin(id string, now, until time.Time) error {
 	if a.runs(now) {
 		return errRunning
 	}
-	recent := make([]time.Time, 0, len(a.Recent)+1)
-	for _, t := range a.Recent {
-		if now.Sub(t) < attemptsWindow {
-			recent = append(recent, t)
-		}
-	}
+	recent := recentOf(a.Recent, now)
 	if len(recent) >= attemptsAtOnce || a.Total >= attemptsInAll {
 		return errTooMany
 	}
@@ -53,6 +53,28 @@ func (a *Attempts) begin(id string, now, until time.Time) error {
 	a.Recent = append(recent, now)
 	a.Total++
 	return nil
+}
+
+// refuse notes that a submission was refused. It returns errTooMany if so many were that another one is not
+// worth a word.
+func (a *Attempts) refuse(now time.Time) error {
+	refused := recentOf(a.Refused, now)
+	if len(refused) >= refusalsAtOnce {
+		return errTooMany
+	}
+	a.Refused = append(refused, now)
+	return nil
+}
+
+// recentOf returns those of the times that are in attemptsWindow, in a slice of their own.
+func recentOf(times []time.Time, now time.Time) []time.Time {
+	recent := make([]time.Time, 0, len(times)+1)
+	for _, t := range times {
+		if now.Sub(t) < attemptsWindow {
+			recent = append(recent, t)
+		}
+	}
+	return recent
 }
 
 // beginAttempt marks a verification as running. Those whose IDs are dead are known to have ended. The session
@@ -94,14 +116,24 @@ func (s *Store) endAttempt(ctx context.Context, token, id string, failed Verific
 	return err
 }
 
-// refuseInput keeps what was typed, and what is wrong with it.
+// refuseInput keeps what was typed, and what is wrong with it. It returns errTooMany, and keeps nothing, if
+// that happens all the time.
 func (s *Store) refuseInput(ctx context.Context, token string, typed Typed, failed Verification) error {
 	if err := typed.check(); err != nil {
 		typed = Typed{} // Nobody wants to go on typing that.
 	}
 	_, err := s.changeSession(ctx, token, func(_ context.Context, session *Session) error {
 		session.Typed, session.Failed = typed, &failed
-		return nil
+		return session.Attempts.refuse(s.now())
+	})
+	return err
+}
+
+// refuseAttempt notes that a session has had its attempts. It returns errTooMany if that was noted so often
+// that it need not be told again.
+func (s *Store) refuseAttempt(ctx context.Context, token string) error {
+	_, err := s.changeSession(ctx, token, func(_ context.Context, session *Session) error {
+		return session.Attempts.refuse(s.now())
 	})
 	return err
 }

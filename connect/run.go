@@ -12,10 +12,11 @@ import (
 
 // run is a verification that this process began: it goes on without whoever asked for it.
 type run struct {
-	id     string   // in Attempts
-	before []string // the IDs of those before, which have ended
-	cancel context.CancelFunc
-	done   chan struct{} // closed when it has ended
+	id       string   // in Attempts
+	before   []string // the IDs of those before, which have ended
+	customer customer // for whom it runs, none if for the vendor
+	cancel   context.CancelFunc
+	done     chan struct{} // closed when it has ended
 
 	mu sync.Mutex
 	v  Verification
@@ -43,12 +44,21 @@ func (r *run) ended() bool {
 	}
 }
 
+// runsOfCustomer is how many a customer has at once, with however many sessions, so that none keeps others
+// waiting.
+const runsOfCustomer = 8
+
 // runKept is how long the end of a run is remembered here, for when it could not be stored.
 const runKept = 10 * time.Minute
 
 // enter makes a run the one of a session or a connection, or returns the one that is there. Neither is
 // returned if there are too many.
 func (s *Service) enter(key string, v Verification) (mine, other *run, ctx context.Context) {
+	return s.enterFor(key, customer{}, v)
+}
+
+// enterFor does so for a customer.
+func (s *Service) enterFor(key string, whose customer, v Verification) (mine, other *run, ctx context.Context) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var before []string
@@ -62,17 +72,21 @@ func (s *Service) enter(key string, v Verification) (mine, other *run, ctx conte
 	maps.DeleteFunc(s.runs, func(_ string, r *run) bool {
 		return r.ended() && s.now().Sub(r.now().Ended) > runKept
 	})
-	running := 0
+	running, theirs := 0, 0
 	for _, r := range s.runs {
-		if !r.ended() {
-			running++
+		if r.ended() {
+			continue
+		}
+		running++
+		if whose != (customer{}) && r.customer == whose {
+			theirs++
 		}
 	}
-	if s.closed || running >= s.options.MaxVerifications {
+	if s.closed || running >= s.options.MaxVerifications || theirs >= runsOfCustomer {
 		return nil, nil, nil
 	}
 	v.State, v.Step, v.Started = StateRunning, StepAssumeRole, s.now()
-	r := &run{id: newRunID(), before: before, done: make(chan struct{}), v: v}
+	r := &run{id: newRunID(), before: before, customer: whose, done: make(chan struct{}), v: v}
 	// No verification outlives its lease.
 	ctx, r.cancel = context.WithTimeout(s.ctx, s.lease())
 	s.runs[key] = r

@@ -27,7 +27,7 @@ func (s *Service) Submit(ctx context.Context, token, roleARN, region string) (Ve
 		return Verification{}, err
 	}
 	typed := Typed{RoleARN: strings.TrimSpace(roleARN), Region: strings.TrimSpace(region)}
-	r := role{integration: c, connection: session.ConnectionID, arn: typed.RoleARN, region: regionOf(&session, &c.Integration, typed.Region)}
+	r := role{integration: c, connection: session.ConnectionID, customer: customerOf(&session), arn: typed.RoleARN, region: regionOf(&session, &c.Integration, typed.Region)}
 	p, fields, err := s.admit(ctx, &session, &r)
 	if err != nil {
 		return Verification{}, err
@@ -43,8 +43,12 @@ func (s *Service) Submit(ctx context.Context, token, roleARN, region string) (Ve
 		if _, ok := endpoint.PartitionOf(v.Region); !ok {
 			v.Region, r.region = "", ""
 		}
+		err := s.store.refuseInput(ctx, token, typed, v)
+		if errors.Is(err, errTooMany) {
+			return s.tooMany(v), nil
+		}
 		s.auditRefusal(ctx, &session, &r, p)
-		return v, s.store.refuseInput(ctx, token, typed, v)
+		return v, err
 	}
 	return s.begin(ctx, token, session.ID, typed, r, v)
 }
@@ -89,7 +93,7 @@ func (s *Service) begin(ctx context.Context, token, key string, typed Typed, r r
 	var runCtx context.Context
 	for mine == nil {
 		var other *run
-		mine, other, runCtx = s.enter(key, v)
+		mine, other, runCtx = s.enterFor(key, r.customer, v)
 		if mine != nil {
 			break
 		}
@@ -118,8 +122,10 @@ func (s *Service) begin(ctx context.Context, token, key string, typed Typed, r r
 		case errors.Is(err, errRunning):
 			return s.elsewhere(session), nil
 		case errors.Is(err, errTooMany):
-			v = s.refused(v, CodeTooManyAttempts, "there were too many attempts with this link", "wait ten minutes, or ask for a new link")
-			s.auditRefusal(ctx, &session, &r, &problem{code: v.Code, detail: v.Text})
+			v = s.tooMany(v)
+			if err := s.store.refuseAttempt(ctx, token); !errors.Is(err, errTooMany) {
+				s.auditRefusal(ctx, &session, &r, &problem{code: v.Code, detail: v.Text})
+			}
 			return v, nil
 		case errors.Is(err, ErrUsed):
 			return s.Verification(ctx, token) // Another one went well meanwhile.
@@ -139,6 +145,10 @@ func (s *Service) begin(ctx context.Context, token, key string, typed Typed, r r
 func (s *Service) refused(v Verification, code Code, text, remedy string) Verification {
 	v.State, v.Step, v.Code, v.Text, v.Remedy, v.Started, v.Ended = StateFailed, StepInput, code, text, remedy, s.now(), s.now()
 	return v
+}
+
+func (s *Service) tooMany(v Verification) Verification {
+	return s.refused(v, CodeTooManyAttempts, "there were too many attempts with this link", "wait ten minutes, or ask for a new link")
 }
 
 // auditRefusal tells of a role that AWS was not asked about.

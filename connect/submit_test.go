@@ -156,6 +156,60 @@ func TestASessionHasSoManyAttempts(t *testing.T) {
 	}
 }
 
+// TestRefusalsDoNotFlood: however often a browser sends a form that is refused, the audit, the events and the
+// storage have so much of it and no more.
+func TestRefusalsDoNotFlood(t *testing.T) {
+	v := newVendor(t, vendorOptions{service: func(o *ServiceOptions) { o.PropagationWait = -1 }})
+	token, id := v.customer(forOrganization("o1"))
+	for _, typed := range []string{"arn:aws:iam::" + vendorAccount + ":role/Admin", role1, "no ARN"} {
+		for range 60 {
+			if got := v.submit(token, typed, ""); got.State != StateFailed {
+				t.Fatalf("%+v", got)
+			}
+		}
+	}
+	if n := len(v.events); n > 2*attemptsAtOnce+refusalsAtOnce+1 {
+		t.Errorf("%d events", n)
+	}
+	if got := v.submit(token, "no ARN", ""); got.Code != CodeTooManyAttempts {
+		t.Errorf("%+v", got)
+	}
+	session, err := v.store.Session(t.Context(), token)
+	if err != nil || len(session.Attempts.Refused) > refusalsAtOnce {
+		t.Errorf("%d times are kept, %v", len(session.Attempts.Refused), err)
+	}
+	// Another session is not held back, and this one goes on later.
+	v.aws.role(role1, fakeRole{externalID: id})
+	other, _ := v.customer(forOrganization("o1"))
+	if got := v.submit(other, "no ARN", ""); got.Code != CodeInvalidRoleARN {
+		t.Errorf("%+v", got)
+	}
+	v.clock.pass(attemptsWindow)
+	if got := v.submit(token, "no ARN", ""); got.Code != CodeInvalidRoleARN {
+		t.Errorf("%+v", got)
+	}
+	if got := v.submit(token, role1, ""); got.State != StateSucceeded {
+		t.Errorf("%+v", got)
+	}
+}
+
+// TestACustomerDoesNotKeepOthersWaiting: one customer with many sessions has so many verifications at once.
+func TestACustomerDoesNotKeepOthersWaiting(t *testing.T) {
+	v := newVendor(t, vendorOptions{})
+	v.holding()
+	for i := range 2 * runsOfCustomer {
+		token, _ := v.customer(forOrganization("greedy"))
+		got, err := v.Submit(t.Context(), token, role1, "")
+		if want := map[bool]State{true: StateRunning, false: StateFailed}[i < runsOfCustomer]; err != nil || got.State != want || want == StateFailed && got.Code != CodeBusy {
+			t.Errorf("%d: %+v, %v", i, got, err)
+		}
+	}
+	token, _ := v.customer(forOrganization("patient"))
+	if got, err := v.Submit(t.Context(), token, role1, ""); err != nil || got.State != StateRunning {
+		t.Errorf("%+v, %v", got, err)
+	}
+}
+
 func TestAttemptsInAll(t *testing.T) {
 	var a Attempts
 	now := newClock().now()

@@ -16,7 +16,8 @@ import (
 // role is a customer's role and all that it is assumed with.
 type role struct {
 	integration *Configured
-	connection  string // the connection's ID, which the session's name tells the role's owner
+	connection  string   // the connection's ID, which the session's name tells the role's owner
+	customer    customer // in whose session it was named, if in one
 	arn, region string
 	externalID  string
 	account     string
