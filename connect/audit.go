@@ -55,6 +55,7 @@ const (
 	AuditConnectionResumed     AuditKind = "connection_resumed"
 	AuditConnectionDeleted     AuditKind = "connection_deleted"
 	AuditConnectionFailing     AuditKind = "connection_failing"   // its role can't be assumed any more
+	AuditConnectionExhausted   AuditKind = "connection_exhausted" // nor for so long that it is not tried any more
 	AuditConnectionRecovered   AuditKind = "connection_recovered" // it can be again
 	AuditExternalIDReplaced    AuditKind = "external_id_replaced"
 )

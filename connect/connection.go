@@ -39,8 +39,8 @@ type Connection struct {
 	EndUser      EndUser      `json:"end_user,omitzero"`
 	Organization Organization `json:"organization,omitzero"`
 
-	// WebhookURL is where the vendor is told of this connection, https, in place of the operator's
-	// own. Default: those.
+	// WebhookURL is where the vendor is told of this connection in place of the operator's own
+	// URLs. See CheckWebhookURL. Default: those.
 	WebhookURL string `json:"webhook_url,omitempty"`
 
 	// Tags are the vendor's, see CheckTags. Metadata is the vendor's, too: any JSON values.
@@ -76,6 +76,13 @@ type Failure struct {
 	// Since is when it failed first, with no success in between, and At when it did last.
 	Since time.Time `json:"since,omitzero"`
 	At    time.Time `json:"at"`
+
+	// Days is on how many days (UTC) it has failed so far, LastDay the last of them, YYYY-MM-DD.
+	Days    int    `json:"days,omitempty"`
+	LastDay string `json:"last_day,omitempty"`
+
+	// Exhausted is since when it is not tried any more, zero if it is.
+	Exhausted time.Time `json:"exhausted,omitzero"`
 }
 
 // maxMetadata bounds a connection's metadata in bytes of JSON.
@@ -100,10 +107,8 @@ func (c *Connection) check() error {
 			return fmt.Errorf("base_url: %w", err)
 		}
 	}
-	if c.WebhookURL != "" {
-		if err := checkWebURL(c.WebhookURL); err != nil {
-			return fmt.Errorf("webhook_url: %w", err)
-		}
+	if err := CheckWebhookURL(c.WebhookURL); err != nil {
+		return err
 	}
 	size := 0
 	for k, v := range c.Metadata {

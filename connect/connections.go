@@ -39,6 +39,7 @@ func (s *Store) UpdateConnection(ctx context.Context, id string, change func(*Co
 		return Connection{}, err
 	}
 	var c Connection
+	stored := func() {}
 	err = s.records.Update(ctx, key, func(r *store.Record) error {
 		var before Connection
 		found, err := r.Get(&before)
@@ -67,12 +68,21 @@ func (s *Store) UpdateConnection(ctx context.Context, id string, change func(*Co
 		if reflect.DeepEqual(c, before) {
 			return nil
 		}
+		if c.WebhookURL != before.WebhookURL {
+			if err := s.checkWebhook(c.WebhookURL); err != nil {
+				return err
+			}
+		}
 		c.Updated = s.now()
+		if stored, err = s.announceFailing(r.Context(), &before, &c); err != nil {
+			return err
+		}
 		return r.Put(c)
 	})
 	if err != nil {
 		return Connection{}, err
 	}
+	stored()
 	return c, nil
 }
 
@@ -95,16 +105,25 @@ func (s *Store) DeleteConnection(ctx context.Context, id string) error {
 	if err != nil {
 		return err
 	}
-	return s.records.Update(ctx, key, func(r *store.Record) error {
-		found, err := r.Get(&Connection{})
+	stored := func() {}
+	err = s.records.Update(ctx, key, func(r *store.Record) error {
+		var c Connection
+		found, err := r.Get(&c)
 		switch {
 		case err != nil:
 			return err
 		case !found:
 			return fail(ErrNotFound, "there is no such connection")
 		}
+		if stored, err = s.announce(r.Context(), AuditConnectionDeleted, &c, s.now()); err != nil {
+			return err
+		}
 		return r.Delete()
 	})
+	if err == nil {
+		stored()
+	}
+	return err
 }
 
 // Filter chooses connections. A field that is empty chooses all.

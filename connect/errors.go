@@ -37,6 +37,10 @@ var (
 	// ErrPaused says that the vendor does not want a connection used.
 	ErrPaused = errors.New("paused")
 
+	// ErrExhausted says that a connection's role could not be assumed for so many days that it is not
+	// tried any more. The text says since when and why, and may be shown to the vendor.
+	ErrExhausted = errors.New("exhausted")
+
 	// ErrDamaged says that a record can't be read: its seal key is not configured, or somebody
 	// altered it. It is never treated as a record that does not exist.
 	ErrDamaged = store.ErrDamaged

@@ -74,6 +74,7 @@ func (s *Store) connect(ctx context.Context, session *Session, v Verified) (c Co
 	if err != nil {
 		return Connection{}, err
 	}
+	stored := func() {}
 	err = s.records.Update(ctx, key, func(r *store.Record) error {
 		found, err := r.Get(&c)
 		switch {
@@ -98,7 +99,17 @@ func (s *Store) connect(ctx context.Context, session *Session, v Verified) (c Co
 			c.WebhookURL = session.WebhookURL
 		}
 		c.Updated, c.Verified, c.Probe, c.LastError = now, now, v.Probe, nil
+		kind := AuditConnectionCreated
+		if session.Reconnect {
+			kind = AuditConnectionRenewed
+		}
+		if stored, err = s.announce(r.Context(), kind, &c, now, session.ID); err != nil {
+			return err
+		}
 		return r.Put(c)
 	})
+	if err == nil {
+		stored()
+	}
 	return c, err
 }

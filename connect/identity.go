@@ -8,8 +8,8 @@ import (
 )
 
 // Identity returns a connection's role as an identity for the cache of credentials. It is to be asked
-// for at each use, with the connection as it is then: a connection that is paused or has lost its
-// integration is refused, here and when credentials are fetched or refreshed, where also one that was
+// for at each use, with the connection as it is then: a connection that is paused, has failed for too many
+// days or has lost its integration is refused, here and when credentials are fetched or refreshed, where also one that was
 // deleted, or renewed with another role, is.
 func (s *Service) Identity(c Connection) (credentials.Identity, error) {
 	r, err := s.usable(&c)
@@ -34,7 +34,9 @@ func (s *Service) Identity(c Connection) (credentials.Identity, error) {
 		if err != nil {
 			return nil, &fetchError{err}
 		}
-		return fetch(ctx, from)
+		creds, err := fetch(ctx, from)
+		s.learn(now, r, err)
+		return creds, err
 	}
 	return id, nil
 }
@@ -51,6 +53,9 @@ func (e *fetchError) Retryable() bool { return errors.Is(e.err, ErrUnavailable) 
 func (s *Service) usable(c *Connection) (role, error) {
 	if c.Paused {
 		return role{}, fail(ErrPaused, "the connection is paused")
+	}
+	if c.exhausted() {
+		return role{}, c.exhaustion()
 	}
 	r, err := s.roleOf(c)
 	if err != nil {

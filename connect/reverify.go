@@ -104,10 +104,10 @@ func (s *Service) record(ctx context.Context, of Connection, p *problem, probe s
 	// What was learnt is kept, even if nobody waits for it any more.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), saveWait)
 	defer cancel()
-	var failing, recovered bool
+	var failing, exhausted, recovered bool
 	now := s.now()
 	c, err := s.store.UpdateConnection(ctx, of.ID, func(c *Connection) error {
-		failing, recovered = false, false
+		failing, exhausted, recovered = false, false, false
 		if c.RoleARN != of.RoleARN || c.ExternalID != of.ExternalID || c.Verified.After(of.Verified) && p != nil {
 			return nil
 		}
@@ -121,25 +121,27 @@ func (s *Service) record(ctx context.Context, of Connection, p *problem, probe s
 			}
 			return nil
 		}
-		since := now
-		if c.LastError != nil {
-			since = c.LastError.Since
-		} else {
-			failing = true
-		}
-		c.LastError = &Failure{Code: p.code, Text: p.text, AWSCode: p.awsCode, RequestID: p.requestID, Since: since, At: now}
+		failing = c.LastError == nil
+		was := c.exhausted()
+		c.LastError = s.failed(c.LastError, p, now)
+		exhausted = c.exhausted() && !was
 		return nil
 	})
 	if err != nil {
 		s.reportUnavailable(err)
 		return err
 	}
-	switch {
-	case failing:
-		event := c.event(AuditConnectionFailing)
-		event.Code, event.AWSCode, event.RequestID, event.Text = p.code, p.awsCode, p.requestID, p.detail
-		s.audit(ctx, event)
-	case recovered:
+	for _, e := range []struct {
+		kind AuditKind
+		so   bool
+	}{{AuditConnectionFailing, failing}, {AuditConnectionExhausted, exhausted}} {
+		if e.so {
+			event := c.event(e.kind)
+			event.Code, event.AWSCode, event.RequestID, event.Text = p.code, p.awsCode, p.requestID, p.detail
+			s.audit(ctx, event)
+		}
+	}
+	if recovered {
 		s.audit(ctx, c.event(AuditConnectionRecovered))
 	}
 	return nil

@@ -60,6 +60,12 @@ type ServiceOptions struct {
 	RecheckEvery  time.Duration
 	RecheckFailed time.Duration
 
+	// ExhaustedAfter is on how many days a role must have failed, with no success in between, until it is
+	// exhausted: no longer tried by calls, and rechecked after RecheckExhausted only. Defaults: 4, and
+	// 7 days; a negative ExhaustedAfter: never.
+	ExhaustedAfter   int
+	RecheckExhausted time.Duration
+
 	// RecheckPause is how long to wait after each of these. Default: 200 milliseconds.
 	RecheckPause time.Duration
 
@@ -84,12 +90,16 @@ func (o *ServiceOptions) setDefaults() {
 		{&o.PropagationWait, time.Minute},
 		{&o.RecheckEvery, 24 * time.Hour},
 		{&o.RecheckFailed, time.Hour},
+		{&o.RecheckExhausted, 7 * 24 * time.Hour},
 		{&o.RecheckPause, 200 * time.Millisecond},
 		{&o.TemplateLife, 5 * time.Minute},
 	} {
 		if *d.field == 0 {
 			*d.field = d.standard
 		}
+	}
+	if o.ExhaustedAfter == 0 {
+		o.ExhaustedAfter = 4
 	}
 	if o.MaxVerifications <= 0 {
 		o.MaxVerifications = 256
@@ -151,6 +161,9 @@ type Service struct {
 	closed     bool
 	runs       map[string]*run // by session, or by connection for those that the vendor asked for
 	principals map[string]Principal
+
+	learnt      map[string]time.Time // when what calls learnt of a connection was last kept, by ID
+	learntLimit int                  // when it is time to forget some
 }
 
 // NewService returns a service. It does no I/O until Start, or until it is asked for something.
@@ -182,6 +195,7 @@ func NewService(o ServiceOptions) (*Service, error) {
 		calls:      make(chan struct{}, o.MaxCalls),
 		runs:       make(map[string]*run),
 		principals: make(map[string]Principal),
+		learnt:     make(map[string]time.Time),
 	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.templates = newTemplates(s)

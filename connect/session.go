@@ -191,7 +191,7 @@ func (n *NewSession) check() error {
 		n.Prefill.check,
 		func() error { return n.AllowedReturns.check(n.ReturnURLs) },
 		func() error { return CheckTags(n.Tags) },
-		func() error { return checkOptionalURL("webhook_url", n.WebhookURL) },
+		func() error { return CheckWebhookURL(n.WebhookURL) },
 		func() error { return checkOptionalURL("the URL of the guide", n.Guide) },
 	} {
 		if err := check(); err != nil {

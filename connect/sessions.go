@@ -59,6 +59,9 @@ func (s *Store) CreateReconnectSession(ctx context.Context, connectionID string,
 
 // create stores the session first, so that Sweep finds whatever else was made for it.
 func (s *Store) create(ctx context.Context, n NewSession, connectionID string, reconnect bool) (string, Session, error) {
+	if err := s.checkWebhook(n.WebhookURL); err != nil {
+		return "", Session{}, err
+	}
 	token, now := newToken(), s.now()
 	session := Session{
 		Integration:  n.Integration,

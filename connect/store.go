@@ -18,6 +18,9 @@ const (
 	connectionKind = "connections" // Connection, by its ID
 	customerKind   = "customers"   // customer, by hash of who it is
 	externalIDKind = "externalids" // externalID, by hash of the External ID
+
+	// WebhookKind is what waits to be sent, of which package webhook knows more.
+	WebhookKind = "webhooks"
 )
 
 // Store keeps sessions, External IDs and connections, sealed, in Caddy's storage. It is safe for
@@ -27,8 +30,9 @@ const (
 // behind is either used when the operation is tried again or removed by Sweep. An operation that
 // returned without an error has been stored.
 type Store struct {
-	records *store.Store
-	options Options
+	records   *store.Store
+	options   Options
+	announcer Announcer // nil: nobody is told
 
 	mu      sync.Mutex
 	swept   string // the name of the session that Sweep looked at last
@@ -88,7 +92,7 @@ func (s *Store) now() time.Time { return s.options.Clock().UTC().Truncate(time.M
 func (s *Store) Reseal(ctx context.Context, limit int) (sealed int, done bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	kinds := []string{sessionKind, connectionKind, customerKind, externalIDKind}
+	kinds := []string{sessionKind, connectionKind, customerKind, externalIDKind, WebhookKind}
 	if s.resealK == 0 && s.resealN == "" {
 		if err := s.records.ResealIndex(ctx); err != nil {
 			return 0, false, err

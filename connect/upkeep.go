@@ -73,6 +73,9 @@ func (s *Service) due(c *Connection) bool {
 	last, every := c.Verified, s.options.RecheckEvery
 	if c.LastError != nil && c.LastError.At.After(last) {
 		last, every = c.LastError.At, s.options.RecheckFailed
+		if c.exhausted() {
+			every = s.options.RecheckExhausted
+		}
 	}
 	// Connections that were made at once are not checked at once for all time.
 	h := fnv.New32a()
