@@ -1,10 +1,12 @@
 package awssigv4
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -13,6 +15,7 @@ import (
 
 	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/connect"
 	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/connect/web"
+	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/sigv4"
 	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/sources"
 	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/stshelper"
 )
@@ -21,8 +24,8 @@ import (
 // makes connect sessions and reads connections, and the page on which a customer grants a role. What can
 // be connected are the integrations of the `aws_sigv4` app, which also keeps the connections.
 //
-// The paths are `/connect/sessions`, `/connect/sessions/reconnect`, `/connect/session`,
-// `/connections/ID`, and everything else below `/connect/` for the page. To have them below another path,
+// The paths are `/connect/sessions`, `/connect/sessions/reconnect`, `/connect/session`, `/connections` and what is
+// below it, and everything else below `/connect/` for the page. To have them below another path,
 // put the handler into a `handle` for it, and write that path into `base_url`. Every other path is
 // answered 404; nothing is passed on, and no error is returned to Caddy's error routes.
 //
@@ -61,8 +64,9 @@ type ConnectKey struct {
 	// Caddy keeps literal values in its autosaved configuration.
 	Secrets []string `json:"secrets,omitempty"`
 
-	// What the key may do: any of `connect_sessions:write`, `connections:read` and
-	// `connections:delete`. Default: the first two.
+	// What the key may do: any of `connect_sessions:write`, `connections:list`, `connections:read`,
+	// `connections:read_credentials`, `connections:update` and `connections:delete`. Default:
+	// `connect_sessions:write` and `connections:read`.
 	Scopes []web.Scope `json:"scopes,omitempty"`
 
 	// The integrations that it may do that with. Default: all.
@@ -91,9 +95,10 @@ func (c *Connect) Provision(ctx caddy.Context) error {
 		return errNoIntegrations
 	}
 	o := web.Options{
-		Service: app.connect.Service,
-		HTTPS:   overHTTPS,
-		Report:  func(err error) { logger.Error("connect", zap.Error(err)) },
+		Service:     app.connect.Service,
+		Credentials: app.connectionCredentials,
+		HTTPS:       overHTTPS,
+		Report:      func(err error) { logger.Error("connect", zap.Error(err)) },
 	}
 	for i, k := range c.Keys {
 		key, err := k.resolve(logger)
@@ -123,6 +128,24 @@ func (c *Connect) Provision(ctx caddy.Context) error {
 		c.path = base.Path
 	}
 	return err
+}
+
+// connectionCredentials returns the credentials of a connection's role from the cache, or from a fetch of
+// their own.
+func (a *App) connectionCredentials(ctx context.Context, c connect.Connection, fresh bool) (sigv4.Credentials, time.Time, error) {
+	id, err := a.connect.Identity(c)
+	if err != nil {
+		return sigv4.Credentials{}, time.Time{}, err
+	}
+	get := a.credentials
+	if fresh {
+		get = a.cache.Refresh
+	}
+	creds, err := get(ctx, id)
+	if err != nil {
+		return sigv4.Credentials{}, time.Time{}, err
+	}
+	return creds.Value, creds.Expires, nil
 }
 
 // resolve fills the placeholders of a key.

@@ -1,9 +1,12 @@
 package web
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"net/http"
+	"strconv"
+	"time"
 
 	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/connect"
 )
@@ -14,8 +17,10 @@ type apiError struct {
 	Code    string         `json:"code"`
 	Message string         `json:"message,omitempty"`
 	Errors  []fieldProblem `json:"errors,omitempty"`
+	Payload any            `json:"payload,omitempty"`
 
-	cause error // for the operator alone
+	cause error         // for the operator alone
+	retry time.Duration // when to try again, if it is known
 }
 
 func (e *apiError) Error() string { return e.Code + ": " + e.Message }
@@ -25,6 +30,12 @@ func (e *apiError) Unwrap() error { return e.cause }
 // refuse returns an error of the API.
 func refuse(status int, code, message string) *apiError {
 	return &apiError{Status: status, Code: code, Message: message}
+}
+
+// because keeps the cause for the operator.
+func (e *apiError) because(cause error) *apiError {
+	e.cause = cause
+	return e
 }
 
 var (
@@ -54,10 +65,15 @@ func asAPIError(err error) *apiError {
 	case is(connect.ErrUsed):
 		return refuse(http.StatusUnauthorized, "session_used", "the connect session has already made its connection: create another")
 	case is(connect.ErrUnavailable):
-		return &apiError{http.StatusServiceUnavailable, "storage_unavailable", "the storage does not answer: try again", nil, err}
+		return refuse(http.StatusServiceUnavailable, "storage_unavailable", "the storage does not answer: try again").because(err)
 	default:
-		return &apiError{http.StatusInternalServerError, "server_error", "something went wrong here: the operator's log says what", nil, err}
+		return refuse(http.StatusInternalServerError, "server_error", "something went wrong here: the operator's log says what").because(err)
 	}
+}
+
+// invalidQuery is about the parameters of a URL.
+func invalidQuery(problems ...fieldProblem) *apiError {
+	return &apiError{Status: http.StatusBadRequest, Code: "invalid_query_params", Errors: problems}
 }
 
 func invalidBody(problems ...fieldProblem) *apiError {
@@ -75,8 +91,8 @@ func writeError(w http.ResponseWriter, e *apiError) {
 	switch e.Status {
 	case http.StatusUnauthorized:
 		w.Header().Set("Www-Authenticate", `Bearer realm="aws_connect"`)
-	case http.StatusServiceUnavailable:
-		w.Header().Set("Retry-After", "5")
+	case http.StatusServiceUnavailable, http.StatusTooManyRequests:
+		w.Header().Set("Retry-After", strconv.Itoa(int(cmp.Or(e.retry, 5*time.Second).Seconds())))
 	}
 	writeJSON(w, e.Status, map[string]*apiError{"error": e})
 }

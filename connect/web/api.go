@@ -6,6 +6,7 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/connect"
@@ -42,8 +43,8 @@ func (h *Handler) api(pattern string, answer call) {
 	})
 }
 
-// byKey has a call answered with the key of the caller, if that has the scope.
-func (h *Handler) byKey(scope Scope, answer func(*http.Request, *Key) (int, any, error)) call {
+// byKey has a call answered with the key of the caller, if that has one of the scopes.
+func (h *Handler) byKey(answer func(*http.Request, *Key) (int, any, error), scopes ...Scope) call {
 	return func(r *http.Request) (int, any, error) {
 		secret, err := bearer(r.Header)
 		if err != nil {
@@ -53,7 +54,7 @@ func (h *Handler) byKey(scope Scope, answer func(*http.Request, *Key) (int, any,
 		switch {
 		case key == nil:
 			return 0, nil, refuse(http.StatusUnauthorized, "unknown_account", "this is no API key of ours")
-		case !key.may(scope):
+		case !slices.ContainsFunc(scopes, key.may):
 			return 0, nil, errForbidden
 		}
 		return answer(r.WithContext(connect.WithActor(r.Context(), key.Name)), key)

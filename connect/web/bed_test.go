@@ -38,6 +38,7 @@ type bed struct {
 	aws     *ststest.Server
 	server  *httptest.Server
 	storage *storetest.Memory
+	cache   *credentials.Cache
 
 	mu      sync.Mutex
 	roles   map[string]string // External IDs by role
@@ -60,6 +61,7 @@ func newBed(t testing.TB, o bedOptions) *bed {
 	b.aws.Answer(b.sts)
 	cache := credentials.NewCache(credentials.Options{})
 	t.Cleanup(cache.Close)
+	b.cache = cache
 	client := sts.NewClient(sts.Config{AttemptTimeout: 2 * time.Second})
 	mode, err := connect.NewBrokerMode(connect.BrokerOptions{
 		Client: client, Cache: cache, Name: "broker", STS: sts.Where{Region: "us-east-1", Endpoint: b.aws.URL},

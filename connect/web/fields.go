@@ -120,6 +120,15 @@ func (f *fields) texts(name string) (s []string) {
 	return s
 }
 
+// metadata returns a member that is an object of whatever there is, or nil.
+func (f *fields) metadata(name string) map[string]json.RawMessage {
+	o := f.object(name)
+	if o == nil {
+		return nil
+	}
+	return o.members
+}
+
 func (f *fields) textMap(name string) (m map[string]string) {
 	f.into(name, &m, "an object of strings")
 	if value, ok := f.take(name); ok && m != nil {

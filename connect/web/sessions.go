@@ -89,19 +89,11 @@ func (h *Handler) link(r *http.Request, token string) string {
 // newSession reads what both kinds of sessions have.
 func (h *Handler) newSession(f *fields) connect.NewSession {
 	n := connect.NewSession{AllowedReturns: h.options.ReturnURLs, Tags: tags(f, "tags")}
-	if u := f.object("end_user"); u != nil {
-		n.EndUser = connect.EndUser{ID: u.text("id"), Email: u.text("email"), DisplayName: u.text("display_name"), Tags: tags(u, "tags")}
-		if n.EndUser.ID == "" {
-			u.problem("too_small", "write the id that you know the end user by", "id")
-		}
-		u.done()
+	if u := readEndUser(f); u != nil {
+		n.EndUser = *u
 	}
-	if o := f.object("organization"); o != nil {
-		n.Organization = connect.Organization{ID: o.text("id"), DisplayName: o.text("display_name")}
-		if n.Organization.ID == "" {
-			o.problem("too_small", "write the id that you know the organization by", "id")
-		}
-		o.done()
+	if o := readOrganization(f); o != nil {
+		n.Organization = *o
 	}
 	if u := f.object("return_urls"); u != nil {
 		n.ReturnURLs = connect.ReturnURLs{Success: u.text("success"), Error: u.text("error")}
@@ -112,6 +104,34 @@ func (h *Handler) newSession(f *fields) connect.NewSession {
 		p.done()
 	}
 	return n
+}
+
+// readEndUser returns nil if none is named.
+func readEndUser(f *fields) *connect.EndUser {
+	u := f.object("end_user")
+	if u == nil {
+		return nil
+	}
+	user := connect.EndUser{ID: u.text("id"), Email: u.text("email"), DisplayName: u.text("display_name"), Tags: tags(u, "tags")}
+	if user.ID == "" {
+		u.problem("too_small", "write the id that you know the end user by", "id")
+	}
+	u.done()
+	return &user
+}
+
+// readOrganization returns nil if none is named.
+func readOrganization(f *fields) *connect.Organization {
+	o := f.object("organization")
+	if o == nil {
+		return nil
+	}
+	named := connect.Organization{ID: o.text("id"), DisplayName: o.text("display_name")}
+	if named.ID == "" {
+		o.problem("too_small", "write the id that you know the organization by", "id")
+	}
+	o.done()
+	return &named
 }
 
 // tags reads tags, whose keys are taken in lower case.
@@ -232,21 +252,25 @@ func (h *Handler) revokeSession(ctx context.Context, token string) (int, any, er
 
 // endUser is an end user as the API writes it.
 func endUser(u connect.EndUser, o connect.Organization) any {
-	type organization struct {
-		ID          string  `json:"id"`
-		DisplayName *string `json:"display_name"`
-	}
-	var of *organization
+	var of any
 	if o.ID != "" {
-		of = &organization{o.ID, nullable(o.DisplayName)}
+		of = organization(o)
 	}
 	return struct {
 		ID           string            `json:"id"`
 		Email        *string           `json:"email"`
 		DisplayName  *string           `json:"display_name"`
 		Tags         map[string]string `json:"tags"`
-		Organization *organization     `json:"organization"`
+		Organization any               `json:"organization"`
 	}{u.ID, nullable(u.Email), nullable(u.DisplayName), notNil(u.Tags), of}
+}
+
+// organization is an organization as the API writes it.
+func organization(o connect.Organization) any {
+	return struct {
+		ID          string  `json:"id"`
+		DisplayName *string `json:"display_name"`
+	}{o.ID, nullable(o.DisplayName)}
 }
 
 func nullable(s string) *string {
@@ -256,9 +280,10 @@ func nullable(s string) *string {
 	return &s
 }
 
-func notNil(m map[string]string) map[string]string {
+// notNil has a map that is nil written as an empty object.
+func notNil[V any](m map[string]V) map[string]V {
 	if m == nil {
-		return map[string]string{}
+		return map[string]V{}
 	}
 	return m
 }

@@ -133,7 +133,7 @@ func TestKeys(t *testing.T) {
 		{"a token and a key", "GET", "/connect/session", []string{"Authorization", "Bearer " + token, "Authorization", "Bearer " + apiKey}, 401, "malformed_auth_header"},
 		{"another method", "PUT", "/connect/sessions", []string{"Authorization", "Bearer " + apiKey}, 405, "method_not_allowed"},
 		{"a preflight", "OPTIONS", "/connect/sessions", []string{"Origin", "https://evil.example", "Access-Control-Request-Method", "POST"}, 405, "method_not_allowed"},
-		{"no such path", "GET", "/connections", []string{"Authorization", "Bearer " + apiKey}, 404, "not_found"},
+		{"no such path", "GET", "/connection/x/y", []string{"Authorization", "Bearer " + apiKey}, 404, "not_found"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			r := b.do(&http.Client{}, b.request(tc.method, tc.path, `{"organization":{"id":"o"}}`, append(tc.header, "Content-Type", "application/json")...))
@@ -239,15 +239,15 @@ func TestConnections(t *testing.T) {
 		status            int
 	}{
 		{otherKey, "GET", "/connections/" + id, 404},
-		{otherKey, "DELETE", "/connections/" + id, 404},
-		{apiKey, "GET", "/connections/" + id + "?provider_config_key=other-s3", 404},
+		{otherKey, "DELETE", "/connections/" + id, 400},
+		{apiKey, "GET", "/connections/" + id + "?provider_config_key=other-s3", 400},
 		{apiKey, "GET", "/connections/..%2f..%2fsessions", 404},
 		{apiKey, "GET", "/connections/" + strings.ToUpper(id), 404},
 		{"reader-key-0123456789abcdef", "DELETE", "/connections/" + id, 403},
 		{"reader-key-0123456789abcdef", "GET", "/connections/" + id, 200},
 		{apiKey, "GET", "/connections/" + id + "?provider_config_key=acme-s3", 200},
 		{apiKey, "DELETE", "/connections/" + id + "?provider_config_key=acme-s3", 200},
-		{apiKey, "DELETE", "/connections/" + id, 404},
+		{apiKey, "DELETE", "/connections/" + id, 400},
 		{apiKey, "GET", "/connections/" + id, 404},
 	} {
 		r := b.api(tc.key, tc.method, tc.path, "")

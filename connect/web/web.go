@@ -5,8 +5,13 @@
 //	POST   /connect/sessions/reconnect   a session that renews one          API key
 //	GET    /connect/session              what a session is for              token of a session
 //	DELETE /connect/session              end it                             token of a session
-//	GET    /connections/ID               a connection, without credentials  API key
+//	GET    /connections                  connections, by pages              API key
+//	GET    /connections/ID               one, with credentials by scope     API key
+//	PATCH  /connections/ID               change it                          API key
 //	DELETE /connections/ID               delete it                          API key
+//	POST   /connections/ID/pause         do not use it, until resume        API key
+//	POST   /connections/ID/verify        assume its role, and say how it is API key
+//	POST   /connections/metadata         set metadata; PATCH adds to it     API key
 //	GET    /connect/?session_token=…     the link that a customer follows
 //	       /connect/s/ID/…               the page                           cookie
 //
@@ -15,6 +20,7 @@
 package web
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"html/template"
@@ -27,8 +33,10 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/connect"
+	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/sigv4"
 )
 
 // Options configure a Handler.
@@ -49,6 +57,11 @@ type Options struct {
 	// BaseURL is where customers reach the handler, such as https://connect.example.com, with a path
 	// if its paths lie below one that is stripped. Default: the host that the API is called at.
 	BaseURL string
+
+	// Credentials returns the temporary credentials of a connection's role, fetched anew if they have
+	// to be. Its errors are those of a credentials.Cache, connect.ErrPaused and the like. Default:
+	// connections are shown without credentials.
+	Credentials func(ctx context.Context, c connect.Connection, fresh bool) (sigv4.Credentials, time.Time, error)
 
 	// HTTPS says whether a request came by HTTPS to whatever is trusted to end it. Default: whether
 	// it came by TLS to this server.
@@ -120,12 +133,12 @@ func New(o Options) (*Handler, error) {
 // and the ones that it has.
 func (h *Handler) route() {
 	h.mux = http.NewServeMux()
-	h.api("POST /connect/sessions", h.byKey(ScopeSessions, h.createSession))
-	h.api("POST /connect/sessions/reconnect", h.byKey(ScopeSessions, h.createReconnectSession))
+	h.api("POST /connect/sessions", h.byKey(h.createSession, ScopeSessions))
+	h.api("POST /connect/sessions/reconnect", h.byKey(h.createReconnectSession, ScopeSessions))
 	h.api("GET /connect/session", h.byToken(h.readSession))
 	h.api("DELETE /connect/session", h.byToken(h.revokeSession))
-	h.api("GET /connections/{id}", h.byKey(ScopeRead, h.readConnection))
-	h.api("DELETE /connections/{id}", h.byKey(ScopeDelete, h.deleteConnection))
+	h.routeConnections("/connections")
+	h.routeConnections("/connection") // What old clients call it.
 
 	h.mux.HandleFunc("GET /connect/{$}", h.enter)
 	h.mux.HandleFunc("GET /connect/assets/{name}", h.asset)
@@ -136,6 +149,19 @@ func (h *Handler) route() {
 	h.page("POST /connect/s/{session}/check", h.check)
 	h.page("GET /connect/s/{session}/keep", h.keep)
 	h.page("GET /connect/s/{session}/template/{id}", h.download)
+}
+
+// routeConnections routes what is done with connections.
+func (h *Handler) routeConnections(at string) {
+	h.api("GET "+at, h.byKey(h.listConnections, ScopeList))
+	h.api("GET "+at+"/{id}", h.byKey(h.readConnection, ScopeRead, ScopeCredentials))
+	h.api("PATCH "+at+"/{id}", h.byKey(h.changeConnection, ScopeUpdate))
+	h.api("DELETE "+at+"/{id}", h.byKey(h.deleteConnection, ScopeDelete))
+	h.api("POST "+at+"/{id}/pause", h.byKey(h.pause(true), ScopeUpdate))
+	h.api("POST "+at+"/{id}/resume", h.byKey(h.pause(false), ScopeUpdate))
+	h.api("POST "+at+"/{id}/verify", h.byKey(h.verifyConnection, ScopeUpdate))
+	h.api("POST "+at+"/metadata", h.byKey(h.setMetadata, ScopeUpdate))
+	h.api("PATCH "+at+"/metadata", h.byKey(h.mergeMetadata, ScopeUpdate))
 }
 
 // ServeHTTP answers a request.
