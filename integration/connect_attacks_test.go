@@ -360,7 +360,7 @@ func TestConnectForgery(t *testing.T) {
 			if _, events := b.told(); b.calls() != calls || slices.ContainsFunc(events, func(e string) bool { return strings.HasPrefix(e, "verification") }) {
 				t.Errorf("audited %v, and AWS was asked %d times", events, b.calls()-calls)
 			}
-			b.secrets = b.secrets[:0] // The form token is in the URLs of this test.
+			b.secrets = b.secrets[:len(b.secrets)-1] // The form token is in the URLs of this test.
 		})
 	}
 }
