@@ -65,6 +65,8 @@ type Store struct {
 	options Options
 	locks   localLocks
 
+	watchers map[string]Watcher // by kind
+
 	indexMu  sync.Mutex
 	indexKey []byte // fetched or made once
 }

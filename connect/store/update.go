@@ -46,6 +46,9 @@ func (s *Store) update(ctx context.Context, k Key, change func(*Record) error) (
 	if err != nil && !errors.Is(err, ErrNotFound) {
 		return err
 	}
+	if w := s.watchers[k.kind]; w != nil {
+		w.Stored(k, digest(r.record), r.record)
+	}
 	return change(r)
 }
 
@@ -69,10 +72,13 @@ func (r *Record) Put(v any) error {
 	if err != nil {
 		return fmt.Errorf("%v: %w", r.key, err)
 	}
-	if r.sealed != nil && bytes.Equal(record, r.record) && r.store.ring.Current(r.sealed) {
-		return nil
+	if r.sealed != nil && bytes.Equal(record, r.record) {
+		if r.store.ring.Current(r.sealed) {
+			return nil
+		}
+		return r.put(record) // It is only sealed anew.
 	}
-	return r.put(record)
+	return r.change(record, func() error { return r.put(record) })
 }
 
 func (r *Record) put(record []byte) error {
@@ -92,6 +98,10 @@ func (r *Record) Delete() error {
 	if r.sealed == nil {
 		return nil
 	}
+	return r.change(nil, r.remove)
+}
+
+func (r *Record) remove() error {
 	if err := r.ctx.Err(); err != nil {
 		return unavailable("deleting", r.key, err)
 	}
