@@ -22,7 +22,7 @@ func (s *Service) Submit(ctx context.Context, token, roleARN, region string) (Ve
 	if session.Succeeded != "" {
 		return s.verificationOf(ctx, session)
 	}
-	c, err := s.integrationOf(session.Integration)
+	c, err := s.integrationOfSession(&session)
 	if err != nil {
 		return Verification{}, err
 	}
@@ -208,6 +208,7 @@ func (s *Service) save(ctx context.Context, token string, session Session, r rol
 	for n := 0; ; n++ {
 		connection, created, err := s.store.FinishSession(ctx, token, Verified{
 			RoleARN: r.arn, ExternalID: r.externalID, Region: r.region, Account: r.account, Probe: check.probe.Outcome,
+			Revision: r.integration.revision(),
 		})
 		if errors.Is(err, ErrUsed) && n > 0 {
 			// The try before went well after all.
