@@ -58,6 +58,9 @@ const (
 	AuditConnectionExhausted   AuditKind = "connection_exhausted" // nor for so long that it is not tried any more
 	AuditConnectionRecovered   AuditKind = "connection_recovered" // it can be again
 	AuditExternalIDReplaced    AuditKind = "external_id_replaced"
+	AuditIntegrationCreated    AuditKind = "integration_created" // those of the configuration are not told of
+	AuditIntegrationChanged    AuditKind = "integration_changed"
+	AuditIntegrationDeleted    AuditKind = "integration_deleted"
 )
 
 type actorKey struct{}

@@ -34,6 +34,15 @@ var (
 	// ErrWrongAccount says that an External ID is bound to another AWS account.
 	ErrWrongAccount = errors.New("another AWS account")
 
+	// ErrReadOnly says that an integration is part of the configuration, or that none may be written.
+	ErrReadOnly = errors.New("read only")
+
+	// ErrInUse says that an integration has connections.
+	ErrInUse = errors.New("in use")
+
+	// ErrIntegrationChanged says that an integration is not any more what a role was verified for.
+	ErrIntegrationChanged = errors.New("integration changed")
+
 	// ErrPaused says that the vendor does not want a connection used.
 	ErrPaused = errors.New("paused")
 

@@ -17,6 +17,10 @@ type Verified struct {
 
 	// Probe is whether the role asks for its External ID; empty if nobody looked.
 	Probe sts.Outcome
+
+	// Revision is that of the integration that it was verified for, if that was written at run time:
+	// FinishSession ends with ErrIntegrationChanged if it has another one by then.
+	Revision string
 }
 
 // FinishSession makes the session's connection, or renews it, and says which of the two. It can be
@@ -106,7 +110,7 @@ func (s *Store) connect(ctx context.Context, session *Session, v Verified) (c Co
 		if stored, err = s.announce(r.Context(), kind, &c, now, session.ID); err != nil {
 			return err
 		}
-		return r.Put(c)
+		return s.whileIntegration(r.Context(), session.Integration, v.Revision, func(context.Context) error { return r.Put(c) })
 	})
 	if err == nil {
 		stored()

@@ -17,7 +17,7 @@ func (s *Service) Identity(c Connection) (credentials.Identity, error) {
 		return credentials.Identity{}, err
 	}
 	id := r.integration.Mode.Identity(r.input())
-	fetch := id.Fetch
+	fetch, how := id.Fetch, id.Key
 	// Two connections never share credentials, so that each has its own name in CloudTrail, and its
 	// own end.
 	id.Key = credentials.NewKey("connection", c.ID, id.Key)
@@ -29,7 +29,10 @@ func (s *Service) Identity(c Connection) (credentials.Identity, error) {
 			err = fail(ErrNotFound, "the connection was renewed with another role")
 		}
 		if err == nil {
-			_, err = s.usable(&now)
+			var as role
+			if as, err = s.usable(&now); err == nil && as.integration.Mode.Identity(as.input()).Key != how {
+				err = errIntegrationChanged
+			}
 		}
 		if err != nil {
 			return nil, &fetchError{err}

@@ -14,8 +14,8 @@ import (
 // the integration's. As long as nobody has asked who the vendor's principal is, its own account is not
 // told apart here; Submit does that.
 func (s *Service) CheckInput(session Session, roleARN, region string) []FieldError {
-	c, ok := s.Integration(session.Integration)
-	if !ok {
+	c, err := s.integrationOfSession(&session)
+	if err != nil {
 		return nil // Submit and Page say so.
 	}
 	return checkInput(&session, c, s.knownPrincipal(session.Integration), roleARN, region)

@@ -8,9 +8,11 @@ import (
 
 // CreateSession is Store.CreateSession for an integration that is configured.
 func (s *Service) CreateSession(ctx context.Context, n NewSession) (token string, session Session, err error) {
-	if _, err := s.integrationOf(n.Integration); err != nil {
+	c, err := s.integrationOf(n.Integration)
+	if err != nil {
 		return "", Session{}, err
 	}
+	n.incarnation = c.incarnation()
 	token, session, err = s.store.CreateSession(ctx, n)
 	if err == nil {
 		s.audit(ctx, session.event(AuditSessionCreated))
@@ -20,9 +22,11 @@ func (s *Service) CreateSession(ctx context.Context, n NewSession) (token string
 
 // CreateReconnectSession is Store.CreateReconnectSession for an integration that is configured.
 func (s *Service) CreateReconnectSession(ctx context.Context, connectionID string, n NewSession) (token string, session Session, err error) {
-	if _, err := s.integrationOf(n.Integration); err != nil {
+	c, err := s.integrationOf(n.Integration)
+	if err != nil {
 		return "", Session{}, err
 	}
+	n.incarnation = c.incarnation()
 	token, session, err = s.store.CreateReconnectSession(ctx, connectionID, n)
 	if err == nil {
 		s.audit(ctx, session.event(AuditSessionCreated))

@@ -42,4 +42,10 @@ type Principal = trust.Principal
 type Configured struct {
 	Integration
 	Mode Mode
+
+	// Stored is the integration as it was written at run time; nil if it is one of the configuration.
+	Stored *Stored
+
+	// Problem is why its roles can't be assumed although it was stored, empty if they can.
+	Problem string
 }

@@ -73,12 +73,12 @@ func (s *Service) Page(ctx context.Context, token string) (*Page, error) {
 	session, err := s.store.Session(ctx, token)
 	page := &Page{Session: session}
 	if err != nil {
-		if c, ok := s.Integration(session.Integration); ok {
+		if c, err := s.integrationOfSession(&session); err == nil {
 			page.Integration = &c.Integration
 		}
 		return page, err
 	}
-	c, err := s.integrationOf(session.Integration)
+	c, err := s.integrationOfSession(&session)
 	if err != nil {
 		return page, err
 	}

@@ -178,6 +178,8 @@ func storeProblem(err error) *problem {
 		p.text, p.remedy = "the link was used already", "ask for a new one"
 	default:
 		switch {
+		case errors.Is(err, ErrIntegrationChanged):
+			p.code, p.text, p.remedy = CodeInterrupted, "the settings that the role was verified for were changed meanwhile", "try again"
 		case errors.Is(err, ErrInvalid):
 			p.code, p.text, p.remedy = CodeExternalIDChanged, err.Error(), "load the page again"
 		case errors.Is(err, ErrNotFound), errors.Is(err, ErrRevoked):

@@ -71,7 +71,7 @@ func TestTemplatesOfNamesThatRebind(t *testing.T) {
 			i.Templates = []Template{ofURL("https://templates.example.com:" + port + "/role.yaml")}
 		},
 		service: func(o *ServiceOptions) {
-			policy := dialPolicy(o.Integrations)
+			policy := dialPolicy(o.Integrations, nil)
 			policy.Resolver = resolver
 			roots := x509.NewCertPool()
 			roots.AddCert(server.Certificate())

@@ -50,7 +50,7 @@ func (s *Service) reverify(ctx context.Context, c Connection, r role, mine *run)
 	check := &check{s: s, role: r, pass: reverifyPass, progress: mine.update}
 	p := s.stillAllowed(ctx, &check.role)
 	if p == nil {
-		p = check.run(ctx)
+		p = s.ifUnchanged(r.integration, check.run(ctx))
 	}
 	mine.update(func(v *Verification) { v.Probe = check.probe.Outcome })
 	err := s.record(ctx, c, p, check.probe.Outcome, true)

@@ -27,6 +27,10 @@ type ServiceOptions struct {
 	// Integrations are by their key.
 	Integrations map[string]*Configured
 
+	// Runtime permits integrations to be written at run time. Default: none may be, and those that
+	// were count for nothing.
+	Runtime *Runtime
+
 	// STS asks who the bearer of credentials is.
 	STS *sts.Client
 
@@ -108,19 +112,22 @@ func (o *ServiceOptions) setDefaults() {
 		o.MaxCalls = 16
 	}
 	if o.HTTPClient == nil {
-		o.HTTPClient = defaultClient(o.Integrations)
+		o.HTTPClient = defaultClient(o.Integrations, o.Runtime)
 	}
 }
 
 // defaultClient connects to what dialPolicy lets it.
-func defaultClient(integrations map[string]*Configured) *http.Client {
-	return &http.Client{Transport: dialPolicy(integrations).NewTransport(&tls.Config{MinVersion: tls.VersionTLS12})}
+func defaultClient(integrations map[string]*Configured, runtime *Runtime) *http.Client {
+	return &http.Client{Transport: dialPolicy(integrations, runtime).NewTransport(&tls.Config{MinVersion: tls.VersionTLS12})}
 }
 
 // dialPolicy allows the hosts of the integrations' URLs, which the operator wrote, and else public
 // addresses only.
-func dialPolicy(integrations map[string]*Configured) *dial.Policy {
+func dialPolicy(integrations map[string]*Configured, runtime *Runtime) *dial.Policy {
 	var hosts []string
+	if runtime != nil {
+		hosts = slices.Clone(runtime.Hosts)
+	}
 	add := func(text string) {
 		if u, err := url.Parse(text); err == nil && u.Host != "" {
 			hosts = append(hosts, u.Host)
@@ -161,6 +168,8 @@ type Service struct {
 	closed     bool
 	runs       map[string]*run // by session, or by connection for those that the vendor asked for
 	principals map[string]Principal
+
+	written written
 
 	learnt      map[string]time.Time // when what calls learnt of a connection was last kept, by ID
 	learntLimit int                  // when it is time to forget some
@@ -205,16 +214,10 @@ func NewService(o ServiceOptions) (*Service, error) {
 // Store returns the store that the service works on.
 func (s *Service) Store() *Store { return s.store }
 
-// Integration returns an integration.
-func (s *Service) Integration(key string) (*Configured, bool) {
-	c, ok := s.options.Integrations[key]
-	return c, ok
-}
-
 // Start begins what goes on by itself: to load templates, to look after connections, and to tidy up
 // the storage. It is called once at most.
 func (s *Service) Start() {
-	for _, job := range []func(context.Context){s.loadTemplates, s.recheckForever, s.sweepForever, s.reseal} {
+	for _, job := range []func(context.Context){s.loadTemplates, s.recheckForever, s.sweepForever, s.reseal, s.watchStored} {
 		s.spawn(func() { job(s.ctx) })
 	}
 }
@@ -288,11 +291,7 @@ func (s *Service) integrationKeys() []string {
 	return slices.Sorted(maps.Keys(s.options.Integrations))
 }
 
-// integrationOf returns the integration of a session or a connection.
-func (s *Service) integrationOf(key string) (*Configured, error) {
-	c, ok := s.Integration(key)
-	if !ok {
-		return nil, fail(ErrNotFound, "the integration "+shorten(strings.ToValidUTF8(key, "?"))+" is not configured any more")
-	}
-	return c, nil
+// notConfigured is that there is no such integration.
+func notConfigured(key string) error {
+	return fail(ErrNotFound, "the integration "+shorten(strings.ToValidUTF8(key, "?"))+" is not configured any more")
 }

@@ -21,6 +21,9 @@ type Session struct {
 	// Integration is the key of the integration that the connection will belong to.
 	Integration string `json:"integration"`
 
+	// Incarnation is that of the integration, if it was written at run time: see Stored.
+	Incarnation string `json:"incarnation,omitempty"`
+
 	// EndUser and Organization are whom the vendor made the session for.
 	EndUser      EndUser      `json:"end_user,omitzero"`
 	Organization Organization `json:"organization,omitzero"`
@@ -180,6 +183,8 @@ type NewSession struct {
 
 	// Guide is the URL of the guide that the page links to, https. Default: the integration's.
 	Guide string
+
+	incarnation string // of the integration
 }
 
 // check says what is wrong with it, if anything.

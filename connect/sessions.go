@@ -65,6 +65,7 @@ func (s *Store) create(ctx context.Context, n NewSession, connectionID string, r
 	token, now := newToken(), s.now()
 	session := Session{
 		Integration:  n.Integration,
+		Incarnation:  n.incarnation,
 		EndUser:      n.EndUser,
 		Organization: n.Organization,
 		ConnectionID: connectionID,

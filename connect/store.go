@@ -19,6 +19,9 @@ const (
 	customerKind   = "customers"   // customer, by hash of who it is
 	externalIDKind = "externalids" // externalID, by hash of the External ID
 
+	// integrationKind is the one record of all integrations that were written at run time.
+	integrationKind = "integrations"
+
 	// WebhookKind is what waits to be sent, of which package webhook knows more.
 	WebhookKind = "webhooks"
 )
@@ -92,7 +95,7 @@ func (s *Store) now() time.Time { return s.options.Clock().UTC().Truncate(time.M
 func (s *Store) Reseal(ctx context.Context, limit int) (sealed int, done bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	kinds := []string{sessionKind, connectionKind, customerKind, externalIDKind, WebhookKind}
+	kinds := []string{sessionKind, connectionKind, customerKind, externalIDKind, integrationKind, WebhookKind}
 	if s.resealK == 0 && s.resealN == "" {
 		if err := s.records.ResealIndex(ctx); err != nil {
 			return 0, false, err

@@ -103,6 +103,7 @@ func (s *Service) recheck(ctx context.Context, id string) (*problem, error) {
 	if p == nil {
 		_, p = check.assumable(ctx)
 	}
+	p = s.ifUnchanged(r.integration, p)
 	if err := s.record(ctx, c, p, "", false); err != nil && !errors.Is(err, ErrNotFound) {
 		return p, err
 	}

@@ -88,6 +88,11 @@ type HelperConfig struct {
 	// Insecure permits http to other hosts than this machine. Whoever is on the way then reads
 	// secrets and credentials.
 	Insecure bool
+
+	// OperatorHosts are the hosts, as of dial.Policy.Operator, that may be at private addresses or on
+	// this machine. An empty list that is not nil has none. Default: the URL's, which the operator
+	// wrote.
+	OperatorHosts []string
 }
 
 // HelperClient calls an STS helper: a service that assumes roles with its own broker's credentials, and
@@ -124,7 +129,10 @@ func NewHelperClient(cfg HelperConfig) (*HelperClient, error) {
 			return cert, nil
 		}
 	}
-	policy := &dial.Policy{Operator: []string{u.Host}}
+	policy := &dial.Policy{Operator: cfg.OperatorHosts}
+	if cfg.OperatorHosts == nil {
+		policy.Operator = []string{u.Host}
+	}
 	transport := policy.NewTransport(config)
 	if u.Scheme == "http" && !cfg.Insecure {
 		transport.DialContext = onlyLoopback(transport.DialContext)

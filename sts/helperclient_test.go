@@ -543,3 +543,23 @@ type elsewhere struct{ net.Conn }
 
 func (*elsewhere) RemoteAddr() net.Addr { return &net.TCPAddr{IP: net.IPv4(10, 0, 0, 1), Port: 3055} }
 func (*elsewhere) Close() error         { return nil }
+
+// TestHelpersThatTheOperatorDidNotWrite: whoever names a helper in an API reaches no network of ours with it.
+func TestHelpersThatTheOperatorDidNotWrite(t *testing.T) {
+	s := newHelper(t, func(w http.ResponseWriter, _ *http.Request) {
+		io.WriteString(w, helperAnswer(time.Now().Add(time.Hour)))
+	})
+	host := strings.TrimPrefix(s.URL, "http://")
+	for name, tc := range map[string]struct {
+		hosts []string
+		ok    bool
+	}{
+		"default": {nil, true}, "none": {[]string{}, false}, "another": {[]string{"sts.example.com"}, false}, "this one": {[]string{host}, true},
+	} {
+		c := mustHelperClient(t, HelperConfig{URL: s.URL, OperatorHosts: tc.hosts})
+		_, _, err := c.AssumeRole(t.Context(), helperInput)
+		if (err == nil) != tc.ok || err != nil && !strings.Contains(err.Error(), "a loopback address") {
+			t.Errorf("%s: got %v", name, err)
+		}
+	}
+}
