@@ -430,3 +430,37 @@ func TestCustomersThatLookAlike(t *testing.T) {
 		t.Error("an end user has the External ID of an organization")
 	}
 }
+
+// TestSessionsOfWhatIsGone: the session of a connection that was deleted since is over, and loading its page
+// again and again does not fill the operator's log.
+func TestSessionsOfWhatIsGone(t *testing.T) {
+	b := newBed(t, bedOptions{})
+	id, _ := b.connect("org-1", customerRole)
+	data, _ := b.api(apiKey, "POST", "/connect/sessions/reconnect", `{"connection_id":"`+id+`","integration_id":"acme-s3","return_urls":{"error":"https://app.example.com/aws/"}}`).json(t)["data"].(map[string]any)
+	link, _ := data["connect_link"].(string)
+	token, _ := data["token"].(string)
+	br := b.open(link)
+	formToken := formTokenOf.FindStringSubmatch(br.get("").body)[1]
+	if r := b.api(apiKey, "DELETE", "/connections/"+id, ""); r.StatusCode != http.StatusOK {
+		t.Fatalf("%d", r.StatusCode)
+	}
+	for range 3 {
+		if r := br.get(""); r.StatusCode != http.StatusGone || !strings.Contains(r.body, "error=session_revoked") || strings.Contains(r.body, customerRole) {
+			t.Errorf("the page: %d %s", r.StatusCode, r.body)
+		}
+		if r := br.post("", url.Values{"form_token": {formToken}, "role_arn": {customerRole}, "region": {"eu-west-1"}}); r.StatusCode != http.StatusGone {
+			t.Errorf("the form: %d %s", r.StatusCode, r.body)
+		}
+		if r := b.api(token, "GET", "/connect/session", ""); r.StatusCode != http.StatusUnauthorized {
+			t.Errorf("the API: %d %s", r.StatusCode, r.body)
+		}
+	}
+	if r := b.api(apiKey, "GET", "/connections/"+id, ""); r.StatusCode != http.StatusNotFound {
+		t.Errorf("the connection is there again: %d", r.StatusCode)
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if len(b.reports) > 0 {
+		t.Errorf("the operator was told %q", b.reports)
+	}
+}

@@ -223,6 +223,8 @@ func (v *visit) fail(err error, page *connect.Page) {
 		v.end(http.StatusGone, string(code), page)
 	case is(connect.ErrNotFound) && (page == nil || page.Session.ID == ""):
 		v.end(http.StatusNotFound, "unknown_link", nil)
+	case is(connect.ErrNotFound): // What it is for was deleted since: the connection, or the integration.
+		v.end(http.StatusGone, string(connect.CodeSessionRevoked), page)
 	case is(connect.ErrUnavailable):
 		v.h.options.Report(err)
 		v.end(http.StatusServiceUnavailable, "storage_unavailable", page)
