@@ -1,6 +1,7 @@
 package web
 
 import (
+	"slices"
 	"strconv"
 
 	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/connect"
@@ -32,6 +33,11 @@ type grants struct {
 	Policies   []policy // those of no role
 	Others     []cfn.Resource
 	Conditions []cfn.NamedCondition
+}
+
+// GrantsShown says whether a card shows what its template grants.
+func (p *connectPage) GrantsShown() bool {
+	return slices.ContainsFunc(p.Cards, func(c *card) bool { return c.Problem == "" && !c.Grants.Nothing() })
 }
 
 func (g grants) Nothing() bool { return len(g.Roles) == 0 && len(g.Policies) == 0 }

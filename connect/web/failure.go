@@ -18,6 +18,9 @@ type failure struct {
 	// Field is the one to go to, or "".
 	Field string
 
+	// Again says that the same input may go well after what Next and Checks say.
+	Again bool
+
 	// These are for whoever helps the customer.
 	AWSCode, RequestID string
 	English            []string
@@ -64,6 +67,7 @@ func (p *connectPage) failure(v *connect.Verification) *failure {
 	if len(f.Fields) == 0 && f.Field != "" {
 		f.Fields = []fieldProblemText{{Field: f.Field, What: f.What}}
 	}
+	f.Again = len(v.Fields) == 0 && v.Code != connect.CodeWrongAccount && v.Code != connect.CodeTooManyAttempts
 	for _, sentence := range []string{v.Text, v.Remedy} {
 		if sentence != "" {
 			f.English = append(f.English, sentence)

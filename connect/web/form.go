@@ -32,7 +32,7 @@ func (h *Handler) submit(v *visit) {
 		return
 	}
 	page.Verification = verification
-	if _, err := sts.ParseRoleARN(typed.RoleARN); err == nil {
+	if _, err := sts.ParseRoleARN(typed.RoleARN); err == nil && !page.Session.Prefill.RoleARN.Fixed {
 		page.RoleARN = typed.RoleARN
 	}
 	v.showPage(http.StatusUnprocessableEntity, page)

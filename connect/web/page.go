@@ -59,6 +59,9 @@ func (h *Handler) show(v *visit) {
 		v.fail(err, page)
 		return
 	}
+	if page.Verification.State == connect.StateRunning && v.r.URL.Query().Has("change") {
+		page.Verification = connect.Verification{State: connect.StateNone} // Other input gives up what runs.
+	}
 	v.showPage(http.StatusOK, page)
 }
 

@@ -12,7 +12,10 @@ import (
 // WCAG 2.2: 4.5 to 1 for text (1.4.3), 3 to 1 for edges (1.4.11).
 func TestContrast(t *testing.T) {
 	css := read(t, "assets/style.css")
-	light, dark, _ := strings.Cut(css, "@media (prefers-color-scheme: dark)")
+	light, dark, both := strings.Cut(css, "@media screen and (prefers-color-scheme: dark)")
+	if !both {
+		t.Fatal("there is no dark theme")
+	}
 	variable := regexp.MustCompile(`--([a-z-]+): (#[0-9a-f]{6});`)
 	colors := map[string]string{}
 	for _, theme := range []struct{ name, css string }{{"light", light}, {"dark", dark}} {
