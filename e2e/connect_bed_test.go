@@ -48,6 +48,7 @@ const connectSite = `{
 			}
 			<integration>
 		}
+		<integrations>
 	}
 }
 http://<site> {
@@ -58,6 +59,9 @@ http://<site> {
 			api_key connect helper-key-of-32-letters-or-more {
 				roles arn:aws:iam::*:role/sts-helper/*
 				probe
+			}
+			api_key unprobing another-key-of-32-letters-or-more {
+				roles arn:aws:iam::*:role/sts-helper/*
 			}
 		}
 	}
@@ -74,8 +78,8 @@ http://<site> {
 `
 
 // connectParts is what differs from test to test in connectSite: who assumes the roles, how long one that can't be assumed is
-// tried again, what else the integration says, and what else the site does.
-type connectParts struct{ sts, propagation, integration, routes string }
+// tried again, what else the integration says, what other integrations there are, and what else the site does.
+type connectParts struct{ sts, propagation, integration, integrations, routes string }
 
 // Who assumes the customers' roles: Caddy itself with the broker's credentials, or an STS helper.
 const (
@@ -89,7 +93,7 @@ const (
 
 func (p connectParts) caddyfile() string {
 	return strings.NewReplacer(
-		"<sts>", p.sts, "<propagation>", p.propagation, "<integration>", p.integration, "<routes>", p.routes,
+		"<sts>", p.sts, "<propagation>", p.propagation, "<integration>", p.integration, "<integrations>", p.integrations, "<routes>", p.routes,
 	).Replace(connectSite)
 }
 
@@ -118,13 +122,19 @@ func (b *bed) api(method, path, body string, status int, into any) {
 // session makes a connect session for an organization, and returns its link.
 func (b *bed) session(organization string) string {
 	b.t.Helper()
+	return b.sessionOf("", "acme-s3", organization, `"success":"http://localhost:3000/connected"`, "")
+}
+
+// sessionOf makes a connect session of an integration below a path, with return URLs and what else its body says.
+func (b *bed) sessionOf(path, integration, organization, returnURLs, more string) string {
+	b.t.Helper()
 	var made struct {
 		Data struct {
 			Link string `json:"connect_link"`
 		}
 	}
-	b.api("POST", "/connect/sessions", fmt.Sprintf(`{"allowed_integrations":["acme-s3"],"organization":{"id":%q},`+
-		`"return_urls":{"success":"http://localhost:3000/connected"}}`, organization), 201, &made)
+	b.api("POST", path+"/connect/sessions", fmt.Sprintf(`{"allowed_integrations":[%q],"organization":{"id":%q},"return_urls":{%s}%s}`,
+		integration, organization, returnURLs, more), 201, &made)
 	return made.Data.Link
 }
 
