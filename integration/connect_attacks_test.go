@@ -4,9 +4,6 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/url"
-	"os"
-	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -226,9 +223,15 @@ func TestConnectSessionsStayApart(t *testing.T) {
 	other := func(method, path, body string) reply {
 		return b.do(method, path, body, jsonType, "Authorization: Bearer "+otherSecret)
 	}
-	other("GET", "/connections/"+connection, "").expect(t, 404)
-	other("DELETE", "/connections/"+connection, "").expect(t, 404)
-	other("GET", "/connections/"+connection+"?provider_config_key=acme-s3", "").expect(t, 404)
+	const none = "00000000-0000-4000-8000-000000000000"
+	for _, method := range []string{"GET", "DELETE"} {
+		for _, query := range []string{"", "?provider_config_key=acme-s3", "?provider_config_key=other-s3", "?provider_config_key=none"} {
+			theirs, nothing := other(method, "/connections/"+connection+query, ""), other(method, "/connections/"+none+query, "")
+			if theirs.status < 400 || theirs.status != nothing.status || theirs.body != nothing.body {
+				t.Errorf("%s%s: %v, and of one that there is not %v", method, query, theirs, nothing)
+			}
+		}
+	}
 	for _, body := range []string{
 		`{"connection_id":"` + connection + `","integration_id":"acme-s3"}`, `{"connection_id":"` + connection + `","integration_id":"other-s3"}`,
 	} {
@@ -316,213 +319,6 @@ func TestConnectVendorsOwnRole(t *testing.T) {
 	b.aws.Answer(b.answer)
 }
 
-// TestConnectForgery: a form that another site has the browser send changes nothing.
-func TestConnectForgery(t *testing.T) {
-	for name, handler := range map[string]string{"by itself": "", "in a frame": "frame_ancestors https://app.acme.example"} {
-		t.Run(name, func(t *testing.T) {
-			b := newAttackedBed(t, connectParts{handler: handler})
-			c, _, externalID := b.invite("globex")
-			b.makeRole(customerRole, externalID)
-			calls := b.calls()
-			own := "Origin: http://" + b.addr()
-			right := url.Values{"form_token": {c.read(shownFormToken)}, "role_arn": {customerRole}, "region": {"eu-west-1"}}
-			for what, lines := range map[string][]string{
-				"another site":         {"Origin: https://evil.example", "Sec-Fetch-Site: cross-site"},
-				"a neighbour":          {"Origin: https://evil.acme.example", "Sec-Fetch-Site: same-site"},
-				"who frames it":        {"Origin: https://app.acme.example", "Sec-Fetch-Site: cross-site"},
-				"an old browser":       {"Origin: https://evil.example"},
-				"a sandbox":            {"Origin: null"},
-				"nobody":               {"X-Nothing: x"},
-				"two":                  {own, "Origin: https://evil.example"},
-				"a longer name":        {own + ".evil.example"},
-				"an origin in Referer": {"Referer: http://" + b.addr() + "/"},
-				"another Host":         {"Origin: https://evil.example", "X-Forwarded-Host: evil.example", "X-Forwarded-Proto: https"},
-			} {
-				for _, path := range []string{"", "check"} {
-					if r := c.post(path, right, lines...); r.status != 403 {
-						t.Errorf("%s: %v", what, r)
-					}
-				}
-			}
-			for _, formToken := range []string{"", "x", strings.Repeat("0", 64), right.Get("form_token")[:63], right.Get("form_token") + "0"} {
-				c.post("", url.Values{"form_token": {formToken}, "role_arn": {customerRole}, "region": {"eu-west-1"}}).expect(t, 403)
-			}
-			for _, kind := range []string{"text/plain", "application/json", "multipart/form-data; boundary=x"} {
-				b.do("POST", c.page, right.Encode(), own, "Sec-Fetch-Site: same-origin", "Cookie: "+c.cookie, "Content-Type: "+kind).expect(t, 403)
-			}
-			// No other method does what POST does, whatever the request calls itself.
-			for _, method := range []string{"GET", "HEAD"} {
-				b.do(method, c.page+"?"+right.Encode(), "", "Cookie: "+c.cookie, "X-HTTP-Method-Override: POST").expect(t, 200)
-			}
-			for _, method := range []string{"PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "POSTX"} {
-				b.do(method, c.page+"?_method=POST&form_token="+right.Get("form_token"), "", own, "Sec-Fetch-Site: same-origin", "Cookie: "+c.cookie, "X-HTTP-Method-Override: POST").expect(t, 405)
-			}
-			if _, events := b.told(); b.calls() != calls || slices.ContainsFunc(events, func(e string) bool { return strings.HasPrefix(e, "verification") }) {
-				t.Errorf("audited %v, and AWS was asked %d times", events, b.calls()-calls)
-			}
-			b.secrets = b.secrets[:len(b.secrets)-1] // The form token is in the URLs of this test.
-		})
-	}
-}
-
-// TestConnectForeignOrigins: no other site may have the page in a frame unless the operator names it, read
-// an answer, or call the API from a browser.
-func TestConnectForeignOrigins(t *testing.T) {
-	const evil = "Origin: https://evil.example"
-	for handler, ancestors := range map[string]string{
-		"": "frame-ancestors 'none'", "frame_ancestors https://app.acme.example": "frame-ancestors 'self' https://app.acme.example",
-	} {
-		t.Run(ancestors, func(t *testing.T) {
-			b := newAttackedBed(t, connectParts{handler: handler})
-			c, token, _ := b.invite("globex")
-			for _, target := range []string{c.page, c.page + "status", c.page + "keep", "/connect/?session_token=" + token, "/connect/", "/connect/session", "/connections/x", "/connect/none", "/"} {
-				r := b.get(target, evil, "Cookie: "+c.cookie, "Accept: text/html")
-				policy := r.header.Get("Content-Security-Policy")
-				if !strings.Contains(policy, "frame-ancestors ") || strings.Contains(policy, "evil") || strings.Contains(policy, "unsafe") || !strings.Contains(policy, "default-src 'none'") {
-					t.Errorf("%s: policy %q", target, policy)
-				}
-				if target == c.page && !strings.HasSuffix(policy, ancestors) {
-					t.Errorf("policy %q", policy)
-				}
-				for name := range r.header {
-					if strings.HasPrefix(name, "Access-Control-") {
-						t.Errorf("%s: %s: %s", target, name, r.header.Get(name))
-					}
-				}
-				if r.header.Get("Cross-Origin-Resource-Policy") != "same-origin" || r.header.Get("Cache-Control") != "no-store" || r.header.Get("X-Content-Type-Options") != "nosniff" {
-					t.Errorf("%s: %v", target, r.header)
-				}
-			}
-			for _, target := range []string{"/connect/sessions", "/connect/session", "/connections/x", c.page} {
-				r := b.do("OPTIONS", target, "", evil, "Access-Control-Request-Method: POST", "Access-Control-Request-Headers: authorization", "Access-Control-Request-Private-Network: true")
-				if r.status != 405 || r.header.Get("Access-Control-Allow-Origin") != "" {
-					t.Errorf("a preflight to %s: %v %v", target, r, r.header)
-				}
-			}
-		})
-	}
-}
-
-// TestConnectMarkup: what the operator, the vendor or the customer says is text on the page, and stays in
-// its line of the log.
-func TestConnectMarkup(t *testing.T) {
-	const evil = `"'><script>alert(1)</script><img src=x onerror=alert(1)>`
-	b := newAttackedBed(t, connectParts{integration: "logo https://cdn.example/\"><script>\ninstructions {\nlabel `" + evil + "`\nurl https://docs.example/'\"><script>\ndescription `" + evil + "`\n}\n" +
-		"template t {\nlabel `" + evil + "`\ndescription `" + evil + "`\nurl https://127.0.0.1:1/t.json\nexternal_id_parameter ExternalId\n}"}, func(caddyfile string) string {
-		return strings.Replace(caddyfile, `display_name "Acme Analytics"`, "display_name `"+evil+"`", 1)
-	})
-	quoted, err := json.Marshal(evil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	r := b.api("POST", "/connect/sessions", `{"allowed_integrations":["acme-s3"],"organization":{"id":`+string(quoted)+`,"display_name":`+string(quoted)+`},"end_user":{"id":`+string(quoted)+`,"email":`+string(quoted)+`}}`)
-	r.expect(t, 201)
-	var made struct {
-		Data struct {
-			Token string
-			Link  string `json:"connect_link"`
-		}
-	}
-	if err := json.Unmarshal([]byte(r.body), &made); err != nil {
-		t.Fatal(err)
-	}
-	b.secrets = append(b.secrets, made.Data.Token)
-	c := b.follow(made.Data.Link)
-	c.post("check", url.Values{"form_token": {c.read(shownFormToken)}, "role_arn": {evil}, "region": {evil}}).expect(t, 200)
-	pages := []reply{c.get(""), c.submit(evil, evil), c.submit("arn:aws:iam::444455556666:role/"+evil+"/x", "eu-west-1"), c.get(""), c.get("none"), b.get("/connect/" + url.PathEscape(evil))}
-	quotedText := regexp.MustCompile(`"[^"]*"`)
-	ours := regexp.MustCompile(`<script src="\.\./\.\./assets/page\.[0-9a-f]{16}\.js" defer></script>`)
-	for i, page := range pages {
-		rest := quotedText.ReplaceAllString(ours.ReplaceAllString(page.body, ""), `""`)
-		if strings.Contains(rest, "<script") || strings.Contains(rest, "<img src=x") || regexp.MustCompile(`<[^>]*\sonerror=`).MatchString(rest) {
-			t.Errorf("page %d: markup came through: %s", i, rest)
-		}
-	}
-	for _, bad := range []string{`\n`, `\r\nSet-Cookie: x=y`, `\u0000`, `\u001b[2J`, `\u0085`} {
-		b.api("POST", "/connect/sessions", `{"allowed_integrations":["acme-s3"],"organization":{"id":"o`+bad+`"}}`).expect(t, 400, "control character")
-	}
-	for line := range strings.Lines(b.logged()) {
-		if !json.Valid([]byte(line)) {
-			t.Errorf("this is no line of the log: %s", line)
-		}
-	}
-}
-
-// TestConnectTakesOnlySoMuch: bodies, forms and cookies are bounded, and nothing is kept of what is more.
-func TestConnectTakesOnlySoMuch(t *testing.T) {
-	b := newAttackedBed(t, connectParts{})
-	c, _, _ := b.invite("globex")
-	long := strings.Repeat("x", 70<<10)
-	before := len(b.stored())
-	b.api("POST", "/connect/sessions", `{"organization":{"id":"`+long+`"}}`).expect(t, 413)
-	b.api("POST", "/connect/sessions/reconnect", `{"organization":{"id":"`+long+`"}}`).expect(t, 413)
-	b.api("POST", "/connect/sessions", strings.Repeat(`{"a":`, 12_000)+"1"+strings.Repeat("}", 12_000)).expect(t, 413)
-	b.api("POST", "/connect/sessions", strings.Repeat("[", 50_000)).expect(t, 400)
-	b.exchange(requestText("POST", "/connect/sessions", b.addr(), "", jsonType, "Authorization: Bearer "+connectSecret, "Transfer-Encoding: chunked")+chunked(long, long)).expect(t, 413)
-	// Who has no key is not listened to.
-	b.do("POST", "/connect/sessions", long, jsonType).expect(t, 401)
-	form := url.Values{"form_token": {c.read(shownFormToken)}, "role_arn": {long}, "region": {"eu-west-1"}}
-	for _, path := range []string{"", "check"} {
-		c.post(path, form).expect(t, 413)
-	}
-	form.Set("role_arn", long[:9000])
-	form.Set("region", long[:9000])
-	c.post("check", form).expect(t, 413)
-	form.Set("region", "eu-west-1")
-	c.post("check", form).expect(t, 200)
-	c.post("", form).expect(t, 422)
-	c.submit("arn:aws:iam::444455556666:role/"+long[:3000], "").expect(t, 422)
-	b.get("/connect/?session_token="+long[:8000]).expect(t, 404)
-	b.get(c.page, "Cookie: "+strings.Repeat("x=y; ", 1000)+c.cookie).expect(t, 200)
-	b.get(c.page, "Cookie: "+c.cookie+strings.Repeat("; x="+long[:1000], 2000)).expect(t, 431)
-	if after := len(b.stored()); after > before+2000 {
-		t.Errorf("%d bytes are stored, and %d were before", after, before)
-	}
-}
-
-// TestConnectStorageKeys: no ID climbs out of its place in the storage.
-func TestConnectStorageKeys(t *testing.T) {
-	b := newAttackedBed(t, connectParts{})
-	outside := filepath.Join(b.storage, "data", "secret.json")
-	if err := os.MkdirAll(filepath.Dir(outside), 0o700); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(outside, []byte(`"do not read"`), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	for _, id := range []string{"../../../secret.json", "..", ".", "/etc/passwd", `..\\..\\x`, "a/b", "%2e%2e%2f", "a:b", "CON", "aux.txt", "~", "*", strings.Repeat("é", 255)} {
-		b.api("POST", "/connect/sessions", `{"allowed_integrations":["acme-s3"],"organization":{"id":"`+id+`"},"end_user":{"id":"`+id+`"}}`).expect(t, 201)
-		b.api("POST", "/connect/sessions/reconnect", `{"integration_id":"acme-s3","connection_id":"`+id+`"}`).expect(t, 400)
-		b.api("POST", "/connect/sessions", `{"allowed_integrations":["`+id+`"],"organization":{"id":"o"}}`).expect(t, 400)
-	}
-	for _, path := range []string{"..%2f..%2f..%2fsecret.json", "%2e%2e", "..%5c..%5csecret.json", "%00", ".", "secret.json", "....//", strings.Repeat("a", 300), "00000000-0000-4000-8000-000000000000%2f..", "00000000-0000-4000-8000-00000000000A"} {
-		for _, method := range []string{"GET", "DELETE"} {
-			if r := b.api(method, "/connections/"+path, ""); r.status != 404 || strings.Contains(r.body, "do not") {
-				t.Errorf("%s %s: %v", method, path, r)
-			}
-			if r := b.do(method, "/connect/s/"+path+"/status", "", "Cookie: __Host-connect-"+path+"=x"); r.status == 200 || strings.Contains(r.body, "do not") {
-				t.Errorf("%s %s: %v", method, path, r)
-			}
-		}
-	}
-	record := regexp.MustCompile(`^aws_sigv4/connect/(indexkey|[a-z]+/[0-9a-z-]{2}/[0-9a-z-]{32,64})$`)
-	known := regexp.MustCompile(`^(secret\.json|instance\.uuid|last_clean\.json|locks/.*)$`)
-	records := 0
-	for line := range strings.Lines(b.stored()) {
-		rest, ok := strings.CutPrefix(strings.TrimSpace(line), filepath.Join(b.storage, "data")+"/")
-		switch {
-		case !ok:
-		case record.MatchString(rest):
-			records++
-		case !known.MatchString(rest):
-			t.Errorf("the storage holds %s", rest)
-		}
-	}
-	if records < 20 {
-		t.Errorf("%d records were found, so this test sees too little", records)
-	}
-}
-
 // TestConnectTellsNoSecretThatAWSRepeats: AWS and helpers may say a secret in an error.
 func TestConnectTellsNoSecretThatAWSRepeats(t *testing.T) {
 	const helperSecret = "helper-key-0123456789abcdef"
@@ -567,4 +363,54 @@ func TestConnectTellsNoSecretThatAWSRepeats(t *testing.T) {
 	if lines, _ := b.told(); !strings.Contains(b.logged(), "odd") {
 		t.Errorf("the helper's answer is not in the log, so this test sees too little: %v", lines)
 	}
+}
+
+// TestConnectReconnectTakesNothingOver: a session that renews a connection does so with the same customer's
+// account and External ID, in the region that it had, and not after the connection was deleted.
+func TestConnectReconnectTakesNothingOver(t *testing.T) {
+	b := newAttackedBed(t, connectParts{})
+	first, _, externalID := b.invite("globex")
+	id := b.connect(first, externalID, customerRole)
+	renew := func(more string) (reply, *customer) {
+		r := b.api("POST", "/connect/sessions/reconnect", `{"integration_id":"acme-s3","connection_id":"`+id+`"`+more+`}`)
+		var made struct {
+			Data struct {
+				Token string
+				Link  string `json:"connect_link"`
+			}
+		}
+		if r.status != 201 {
+			return r, nil
+		}
+		if err := json.Unmarshal([]byte(r.body), &made); err != nil {
+			t.Fatal(err)
+		}
+		b.secrets = append(b.secrets, made.Data.Token)
+		return r, b.follow(made.Data.Link)
+	}
+	for _, more := range []string{
+		`,"organization":{"id":"mallory"}`, `,"end_user":{"id":"mallory"}`, `,"allowed_integrations":["other-s3"]`, `,"reconnect":false`,
+		`,"connection_id":"00000000-0000-4000-8000-000000000000"`,
+	} {
+		r, _ := renew(more)
+		r.expect(t, 400)
+	}
+	r, _ := renew(`,"prefill":{"external_id":"another-external-id"}`)
+	r.expect(t, 409)
+
+	_, c := renew("")
+	const elsewhere = "arn:aws:iam::777788889999:role/Elsewhere"
+	b.makeRole(elsewhere, externalID)
+	calls := b.calls()
+	c.submit(elsewhere, "eu-west-1").expect(t, 422, "wrong_account")
+	c.submit(customerRole, "us-east-1").expect(t, 422, "prefill_mismatch")
+	if b.calls() != calls {
+		t.Errorf("AWS was asked %d times", b.calls()-calls)
+	}
+	b.api("GET", "/connections/"+id, "").expect(t, 200, customerRole, externalID, `"region":"eu-west-1"`)
+	b.api("DELETE", "/connections/"+id, "").expect(t, 200)
+	c.get("").expect(t, 410)
+	form := url.Values{"form_token": {"x"}, "role_arn": {customerRole}, "region": {"eu-west-1"}}
+	c.post("", form).expect(t, 403)
+	b.api("GET", "/connections/"+id, "").expect(t, 404)
 }

@@ -3,6 +3,9 @@ package integration_test
 import (
 	"encoding/json"
 	"net/url"
+	"os"
+	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -13,13 +16,20 @@ func TestConnectInjections(t *testing.T) {
 	b := newAttackedBed(t, connectParts{})
 	c, _, externalID := b.invite("globex")
 	b.makeRole(customerRole, externalID)
-	calls, formToken := b.calls(), c.read(shownFormToken)
+	calls, formToken, sent := b.calls(), c.read(shownFormToken), 0
+	submit := func(role, region string) reply {
+		if sent++; sent%20 == 0 { // A session has no more than thirty refusals in a while.
+			c, _, _ = b.invite("globex")
+			formToken = c.read(shownFormToken)
+		}
+		return c.post("", url.Values{"form_token": {formToken}, "role_arn": {role}, "region": {region}})
+	}
 	for _, region := range []string{
 		"169.254.169.254#", "169.254.169.254/", "us-east-1/", "us-east-1#", "us-east-1?x", "us-east-1@evil.example", "evil.example/us-east-1", "us-east-1.evil.example", "us-east-1:443", "us-east-1\\x",
 		"US-EAST-1", "us-east-1\u0000", "us-east-1\r\nHost: evil.example", "us-east-1%2f", "us-east-1.", ".us-east-1", "us--1", "us-east-１", "ｕｓ-east-1", "us‐east‐1", "uѕ-east-1", "us-east-1\u200b",
 		"localhost", "*", "aws-global", "$(id)", "{env.CONNECT_KEY}", "{region}", "'; --", strings.Repeat("us-east-1", 100), "us-east-" + strings.Repeat("1", 60),
 	} {
-		r := c.post("", url.Values{"form_token": {formToken}, "role_arn": {customerRole}, "region": {region}})
+		r := submit(customerRole, region)
 		if r.status != 422 || !strings.Contains(r.body, "invalid_region") {
 			t.Errorf("the region %q: %v", region, r)
 		}
@@ -37,7 +47,7 @@ func TestConnectInjections(t *testing.T) {
 		"arn:aws:iam::444455556666:role//x", "arn:aws:iam::444455556666:role/*", "arn:aws:iam::444455556666:role/" + strings.Repeat("x", 65),
 		"https://evil.example/", "169.254.169.254", customerRole + "\n" + customerRole, "",
 	} {
-		r := c.post("", url.Values{"form_token": {formToken}, "role_arn": {role}, "region": {"eu-west-1"}})
+		r := submit(role, "eu-west-1")
 		if r.status != 422 || !strings.Contains(r.body, "invalid_role_arn") {
 			t.Errorf("the role %q: %v", role, r)
 		}
@@ -188,7 +198,7 @@ func TestConnectPathsAndMethods(t *testing.T) {
 	if r := b.get(strings.TrimSuffix(c.page, "/")+"?session_token="+token, "Cookie: "+c.cookie); r.status != 303 || r.header.Get("Location") != id+"/" {
 		t.Errorf("%v %v", r, r.header)
 	}
-	for target, status := range map[string]int{"/connect/sessions": 405, "/connect/session": 401, "/connections/x": 401, "/connect/sessions/": 404, "/connections/": 404, "/connections": 404} {
+	for target, status := range map[string]int{"/connect/sessions": 405, "/connect/session": 401, "/connections/x": 401, "/connect/sessions/": 404, "/connections/": 404} {
 		for _, method := range []string{"GET", "HEAD"} {
 			b.do(method, target, "", "X-HTTP-Method-Override: POST", "X-Method-Override: DELETE").expect(t, status)
 		}
@@ -218,5 +228,80 @@ func TestConnectReturnURLs(t *testing.T) {
 	}
 	for _, to := range []string{"https://app.acme.example/aws/", "https://APP.acme.example:443/aws/x?y=z", "https://exact.acme.example/done?x=y"} {
 		create(to).expect(t, 201)
+	}
+}
+
+// TestConnectTakesOnlySoMuch: bodies, forms and cookies are bounded, and nothing is kept of what is more.
+func TestConnectTakesOnlySoMuch(t *testing.T) {
+	b := newAttackedBed(t, connectParts{})
+	c, _, _ := b.invite("globex")
+	long := strings.Repeat("x", 70<<10)
+	before := len(b.stored())
+	b.api("POST", "/connect/sessions", `{"organization":{"id":"`+long+`"}}`).expect(t, 413)
+	b.api("POST", "/connect/sessions/reconnect", `{"organization":{"id":"`+long+`"}}`).expect(t, 413)
+	b.api("POST", "/connect/sessions", strings.Repeat(`{"a":`, 12_000)+"1"+strings.Repeat("}", 12_000)).expect(t, 413)
+	b.api("POST", "/connect/sessions", strings.Repeat("[", 50_000)).expect(t, 400)
+	b.exchange(requestText("POST", "/connect/sessions", b.addr(), "", jsonType, "Authorization: Bearer "+connectSecret, "Transfer-Encoding: chunked")+chunked(long, long)).expect(t, 413)
+	// Who has no key is not listened to.
+	b.do("POST", "/connect/sessions", long, jsonType).expect(t, 401)
+	form := url.Values{"form_token": {c.read(shownFormToken)}, "role_arn": {long}, "region": {"eu-west-1"}}
+	for _, path := range []string{"", "check"} {
+		c.post(path, form).expect(t, 413)
+	}
+	form.Set("role_arn", long[:9000])
+	form.Set("region", long[:9000])
+	c.post("check", form).expect(t, 413)
+	form.Set("region", "eu-west-1")
+	c.post("check", form).expect(t, 200)
+	c.post("", form).expect(t, 422)
+	c.submit("arn:aws:iam::444455556666:role/"+long[:3000], "").expect(t, 422)
+	b.get("/connect/?session_token="+long[:8000]).expect(t, 404)
+	b.get(c.page, "Cookie: "+strings.Repeat("x=y; ", 1000)+c.cookie).expect(t, 200)
+	b.get(c.page, "Cookie: "+c.cookie+strings.Repeat("; x="+long[:1000], 2000)).expect(t, 431)
+	if after := len(b.stored()); after > before+2000 {
+		t.Errorf("%d bytes are stored, and %d were before", after, before)
+	}
+}
+
+// TestConnectStorageKeys: no ID climbs out of its place in the storage.
+func TestConnectStorageKeys(t *testing.T) {
+	b := newAttackedBed(t, connectParts{})
+	outside := filepath.Join(b.storage, "data", "secret.json")
+	if err := os.MkdirAll(filepath.Dir(outside), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(outside, []byte(`"do not read"`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, id := range []string{"../../../secret.json", "..", ".", "/etc/passwd", `..\\..\\x`, "a/b", "%2e%2e%2f", "a:b", "CON", "aux.txt", "~", "*", strings.Repeat("é", 255)} {
+		b.api("POST", "/connect/sessions", `{"allowed_integrations":["acme-s3"],"organization":{"id":"`+id+`"},"end_user":{"id":"`+id+`"}}`).expect(t, 201)
+		b.api("POST", "/connect/sessions/reconnect", `{"integration_id":"acme-s3","connection_id":"`+id+`"}`).expect(t, 400)
+		b.api("POST", "/connect/sessions", `{"allowed_integrations":["`+id+`"],"organization":{"id":"o"}}`).expect(t, 400)
+	}
+	for _, path := range []string{"..%2f..%2f..%2fsecret.json", "%2e%2e", "..%5c..%5csecret.json", "%00", ".", "secret.json", "....//", strings.Repeat("a", 300), "00000000-0000-4000-8000-000000000000%2f..", "00000000-0000-4000-8000-00000000000A"} {
+		for _, method := range []string{"GET", "DELETE"} {
+			if r := b.api(method, "/connections/"+path, ""); r.status != 404 && !strings.Contains(r.body, "unknown_connection") || strings.Contains(r.body, "do not") {
+				t.Errorf("%s %s: %v", method, path, r)
+			}
+			if r := b.do(method, "/connect/s/"+path+"/status", "", "Cookie: __Host-connect-"+path+"=x"); r.status == 200 || strings.Contains(r.body, "do not") {
+				t.Errorf("%s %s: %v", method, path, r)
+			}
+		}
+	}
+	record := regexp.MustCompile(`^aws_sigv4/connect/(indexkey|[a-z]+/[0-9a-z-]{2}/[0-9a-z-]{32,64})$`)
+	known := regexp.MustCompile(`^(secret\.json|instance\.uuid|last_clean\.json|locks/.*)$`)
+	records := 0
+	for line := range strings.Lines(b.stored()) {
+		rest, ok := strings.CutPrefix(strings.TrimSpace(line), filepath.Join(b.storage, "data")+"/")
+		switch {
+		case !ok:
+		case record.MatchString(rest):
+			records++
+		case !known.MatchString(rest):
+			t.Errorf("the storage holds %s", rest)
+		}
+	}
+	if records < 20 {
+		t.Errorf("%d records were found, so this test sees too little", records)
 	}
 }
