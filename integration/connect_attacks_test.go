@@ -30,7 +30,7 @@ func newAttackedBed(t *testing.T, p connectParts, change ...func(caddyfile strin
 	t.Setenv("OTHER_KEY", otherSecret)
 	p.connections += "\npropagation_wait off"
 	p.integration += "\n}\nintegration other-s3 {\nservice s3\nregion eu-west-1\nsts credentials broker"
-	p.handler += "\napi_key other {env.OTHER_KEY} {\nscopes connect_sessions:write connections:read connections:delete\nintegrations other-s3\n}"
+	p.handler += "\napi_key other {env.OTHER_KEY} {\nscopes connect_sessions:write connections:list connections:read connections:read_credentials connections:update connections:delete\nintegrations other-s3\n}"
 	config := b.caddyfile(p)
 	for _, c := range change {
 		config = c(config)
@@ -224,13 +224,35 @@ func TestConnectSessionsStayApart(t *testing.T) {
 		return b.do(method, path, body, jsonType, "Authorization: Bearer "+otherSecret)
 	}
 	const none = "00000000-0000-4000-8000-000000000000"
-	for _, method := range []string{"GET", "DELETE"} {
-		for _, query := range []string{"", "?provider_config_key=acme-s3", "?provider_config_key=other-s3", "?provider_config_key=none"} {
-			theirs, nothing := other(method, "/connections/"+connection+query, ""), other(method, "/connections/"+none+query, "")
+	before := b.api("GET", "/connections/"+connection, "")
+	for _, call := range [][2]string{
+		{"GET", ""}, {"GET", "?force_refresh=true"}, {"PATCH", ""}, {"POST", "/pause"}, {"POST", "/resume"}, {"POST", "/verify"}, {"DELETE", ""},
+	} {
+		for _, query := range []string{"", "provider_config_key=acme-s3", "provider_config_key=other-s3", "provider_config_key=none"} {
+			with := call[1] + "?" + query
+			if strings.Contains(call[1], "?") {
+				with = call[1] + "&" + query
+			}
+			body := `{"organization":{"id":"thief"},"base_url":"https://evil.example","webhook_url_override":"https://evil.example"}`
+			theirs, nothing := other(call[0], "/connections/"+connection+with, body), other(call[0], "/connections/"+none+with, body)
 			if theirs.status < 400 || theirs.status != nothing.status || theirs.body != nothing.body {
-				t.Errorf("%s%s: %v, and of one that there is not %v", method, query, theirs, nothing)
+				t.Errorf("%s %s: %v, and of one that there is not %v", call[0], with, theirs, nothing)
 			}
 		}
+	}
+	for _, query := range []string{"", "?connectionId=" + connection, "?integrationId=acme-s3", "?integrationId=acme-s3,other-s3", "?endUserOrganizationId=victim", "?search=victim", "?after=" + none} {
+		if r := other("GET", "/connections"+query, ""); r.status >= 500 || strings.Contains(r.body, connection) || strings.Contains(r.body, "victim") {
+			t.Errorf("the list %s: %v", query, r)
+		}
+	}
+	for _, method := range []string{"POST", "PATCH"} {
+		theirs := other(method, "/connections/metadata", `{"connection_id":"`+connection+`","provider_config_key":"acme-s3","metadata":{"a":1}}`)
+		if theirs.status < 400 {
+			t.Errorf("metadata: %v", theirs)
+		}
+	}
+	if after := b.api("GET", "/connections/"+connection, ""); after.body != before.body {
+		t.Errorf("it was %v, and is %v", before, after)
 	}
 	for _, body := range []string{
 		`{"connection_id":"` + connection + `","integration_id":"acme-s3"}`, `{"connection_id":"` + connection + `","integration_id":"other-s3"}`,
