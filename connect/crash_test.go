@@ -169,12 +169,16 @@ func liveThrough(t *testing.T, at int, fault storetest.Fault) (happened bool) {
 	l, steps := newLife()
 	faulty := storetest.NewProcess(m, at, fault)
 	s := openProcess(t, faulty, l)
+	other := startReplica(t, openProcess(t, m, l))
 	for _, step := range steps {
 		for attempt := 1; ; attempt++ {
 			err := step.do(t.Context(), s, l)
 			m.BreakLocks() // In time they become stale.
 			if faulty.Count() >= at {
 				checkRecords(t, m, l)
+				// Another instance knows all that was done, also by those who died before they said so.
+				mustPoll(t, other)
+				sameAsStored(t, other)
 			}
 			if err == nil {
 				break
@@ -203,8 +207,9 @@ func liveThrough(t *testing.T, at int, fault storetest.Fault) (happened bool) {
 	for k := range m.Values() {
 		kinds[strings.Split(strings.TrimPrefix(k, "aws_sigv4/connect/"), "/")[0]]++
 	}
+	delete(kinds, "changes") // Each process that wrote connections has one.
 	// o1 and o2 have an External ID, the one of the session alone is bound, the abandoned one's is gone.
-	want := map[string]int{"indexkey": 1, "connections": 2, "customers": 2, "externalids": 3}
+	want := map[string]int{"indexkey": 1, "connections": 2, "customers": 2, "externalids": 3, "instances": 1}
 	if fmt.Sprint(kinds) != fmt.Sprint(want) {
 		t.Errorf("in the end there are %v, want %v", kinds, want)
 	}

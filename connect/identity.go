@@ -24,7 +24,7 @@ func (s *Service) Identity(c Connection) (credentials.Identity, error) {
 	id.Label = "connection " + c.ID + " (" + c.RoleARN + ")"
 	id.Local = false
 	id.Fetch = func(ctx context.Context, from *credentials.Credentials) (*credentials.Credentials, error) {
-		now, err := s.store.Connection(ctx, c.ID)
+		now, err := s.Lookup(ctx, c.ID)
 		if err == nil && (now.RoleARN != c.RoleARN || now.ExternalID != c.ExternalID || now.Region != c.Region) {
 			err = fail(ErrNotFound, "the connection was renewed with another role")
 		}

@@ -104,8 +104,3 @@ func (s *Service) ReplaceExternalID(ctx context.Context, integration string, o O
 	s.audit(ctx, AuditEvent{Kind: AuditExternalIDReplaced, Integration: integration, Organization: o.ID, EndUser: u.ID})
 	return nil
 }
-
-// Lookup returns a connection for a call on its customer's behalf.
-func (s *Service) Lookup(ctx context.Context, id string) (Connection, error) {
-	return s.store.Connection(ctx, id)
-}

@@ -133,8 +133,8 @@ func TestKeysAreRotated(t *testing.T) {
 			break
 		}
 	}
-	if total != 7 { // Two sessions, a connection, two customers, two External IDs.
-		t.Errorf("%d records were sealed anew, want 7", total)
+	if total != 8 { // Two sessions, a connection, two customers, two External IDs, the list of the logs of changes.
+		t.Errorf("%d records were sealed anew, want 8", total)
 	}
 	last := open(2)
 	if got, err := last.Connection(t.Context(), c.ID); err != nil || got.RoleARN != role1 {

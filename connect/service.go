@@ -73,6 +73,11 @@ type ServiceOptions struct {
 	// RecheckPause is how long to wait after each of these. Default: 200 milliseconds.
 	RecheckPause time.Duration
 
+	// PollEvery is how often it is looked whether other instances have changed connections. MaxStale is
+	// how long connections that are known are served while the storage does not answer. Defaults: 2
+	// seconds and 15 minutes.
+	PollEvery, MaxStale time.Duration
+
 	// TemplateLife is how long a template is taken for what its URL gave. Default: 5 minutes.
 	TemplateLife time.Duration
 }
@@ -97,6 +102,8 @@ func (o *ServiceOptions) setDefaults() {
 		{&o.RecheckExhausted, 7 * 24 * time.Hour},
 		{&o.RecheckPause, 200 * time.Millisecond},
 		{&o.TemplateLife, 5 * time.Minute},
+		{&o.PollEvery, pollEvery},
+		{&o.MaxStale, 15 * time.Minute},
 	} {
 		if *d.field == 0 {
 			*d.field = d.standard
@@ -154,6 +161,7 @@ type Service struct {
 	options   ServiceOptions
 	store     *Store
 	templates *templates
+	replica   *replica
 
 	ctx    context.Context // ends with Close
 	cancel context.CancelFunc
@@ -208,6 +216,7 @@ func NewService(o ServiceOptions) (*Service, error) {
 	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.templates = newTemplates(s)
+	s.replica = newReplica(o.Store, o.PollEvery, o.MaxStale, o.Report)
 	return s, nil
 }
 
@@ -217,7 +226,8 @@ func (s *Service) Store() *Store { return s.store }
 // Start begins what goes on by itself: to load templates, to look after connections, and to tidy up
 // the storage. It is called once at most.
 func (s *Service) Start() {
-	for _, job := range []func(context.Context){s.loadTemplates, s.recheckForever, s.sweepForever, s.reseal, s.watchStored} {
+	s.replica.begin()
+	for _, job := range []func(context.Context){s.replica.follow, s.replica.load, s.loadTemplates, s.recheckForever, s.sweepForever, s.reseal, s.watchStored} {
 		s.spawn(func() { job(s.ctx) })
 	}
 }

@@ -242,9 +242,9 @@ func TestSweepRemovesWhatExpired(t *testing.T) {
 		t.Errorf("a session that expired a moment ago: %v", err)
 	}
 	// What must remain: the index key, the session, two customers, and the External IDs of the fresh
-	// session, of the organization and of the connection, and the connection.
-	if n := len(m.Values()); n != 8 {
-		t.Errorf("%d records remain, want 8", n)
+	// session, of the organization and of the connection, the connection, and the log of changes in its list.
+	if n := len(m.Values()); n != 10 {
+		t.Errorf("%d records remain, want 10", n)
 	}
 	if account, err := s.BoundAccount(t.Context(), connected.ExternalID); err != nil || account != "111111111111" {
 		t.Errorf("the External ID of a connection is bound to %q, %v", account, err)

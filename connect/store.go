@@ -7,6 +7,7 @@ import (
 
 	"github.com/caddyserver/certmagic"
 
+	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/connect/changelog"
 	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/connect/seal"
 	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/connect/store"
 )
@@ -24,6 +25,8 @@ const (
 
 	// WebhookKind is what waits to be sent, of which package webhook knows more.
 	WebhookKind = "webhooks"
+
+	// The last locks are those of package changelog.
 )
 
 // Store keeps sessions, External IDs and connections, sealed, in Caddy's storage. It is safe for
@@ -36,6 +39,10 @@ type Store struct {
 	records   *store.Store
 	options   Options
 	announcer Announcer // nil: nobody is told
+
+	changes    *changelog.Log // of connections
+	replicasMu sync.RWMutex
+	replicas   []*replica
 
 	mu      sync.Mutex
 	swept   string // the name of the session that Sweep looked at last
@@ -83,7 +90,9 @@ func Open(storage certmagic.Storage, ring *seal.Ring, o Options) (*Store, error)
 	if err != nil {
 		return nil, err
 	}
-	return &Store{records: records, options: o}, nil
+	s := &Store{records: records, options: o, changes: changelog.NewLog(records, changelog.Options{})}
+	records.Watch(connectionKind, watch{s})
+	return s, nil
 }
 
 // now returns the time as it is stored.
@@ -95,7 +104,7 @@ func (s *Store) now() time.Time { return s.options.Clock().UTC().Truncate(time.M
 func (s *Store) Reseal(ctx context.Context, limit int) (sealed int, done bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	kinds := []string{sessionKind, connectionKind, customerKind, externalIDKind, integrationKind, WebhookKind}
+	kinds := []string{sessionKind, connectionKind, customerKind, externalIDKind, integrationKind, WebhookKind, changelog.MembersKind}
 	if s.resealK == 0 && s.resealN == "" {
 		if err := s.records.ResealIndex(ctx); err != nil {
 			return 0, false, err

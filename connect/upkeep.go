@@ -33,7 +33,7 @@ func (s *Service) recheckDue(ctx context.Context) error {
 	const most = 3
 	failed := make(map[string]int)
 	for after := ""; ; {
-		connections, next, err := s.store.Connections(ctx, Filter{}, after, page)
+		connections, next, err := s.pageOf(ctx, after, page)
 		if err != nil {
 			return err
 		}

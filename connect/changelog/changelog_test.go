@@ -218,7 +218,7 @@ func TestAStorageThatLostItsRecordsIsNotEmpty(t *testing.T) {
 	for key := range m.Values() {
 		m.Set(key, nil)
 	}
-	if _, err := a.Next(t.Context()); !errors.Is(err, store.ErrNotFound) {
+	if _, err := a.Next(t.Context()); !errors.Is(err, store.ErrUnavailable) {
 		t.Errorf("%v", err)
 	}
 }
@@ -270,6 +270,17 @@ func TestALogThatCannotBeReadIsNoEmptyOne(t *testing.T) {
 		}
 	}
 	if _, err := b.Next(t.Context()); !errors.Is(err, store.ErrDamaged) {
+		t.Errorf("%v", err)
+	}
+	// Who begins now has nothing to read in it until it is written to.
+	late := newPeer(t, m, o).begin()
+	late.reads()
+	for key := range m.Values() {
+		if strings.Contains(key, "/"+LogKind+"/") {
+			m.Set(key, []byte("other garbage"))
+		}
+	}
+	if _, err := late.Next(t.Context()); !errors.Is(err, store.ErrDamaged) {
 		t.Errorf("%v", err)
 	}
 	if err := b.Tidy(t.Context()); err != nil {

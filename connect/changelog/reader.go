@@ -30,6 +30,9 @@ type Reader struct {
 type position struct {
 	next  uint64 // the number of the change to read next; 0: from the log's start
 	since time.Time
+
+	// sealed tells what a log looked like that could not be read from the beginning.
+	sealed string
 }
 
 // NewReader returns a reader of all logs but one's own.
@@ -56,11 +59,17 @@ func (r *Reader) Begin(ctx context.Context) error {
 	positions := make(map[string]*position, len(m.Logs)+len(m.Removed))
 	for _, name := range m.Logs {
 		l, found, err := r.log(ctx, name)
-		if err != nil {
-			return err
-		}
 		p := &position{since: time.Now()}
-		if found {
+		switch {
+		case errors.Is(err, store.ErrDamaged):
+			// Its seal key is not configured any more, or not yet. As long as nothing is written to it,
+			// there is nothing to miss.
+			if p.sealed, err = r.fingerprint(ctx, name); err != nil {
+				return err
+			}
+		case err != nil:
+			return err
+		case found:
 			p.next = l.next()
 		}
 		positions[name] = p
@@ -73,8 +82,7 @@ func (r *Reader) Begin(ctx context.Context) error {
 }
 
 // Next returns the changes since Begin or the last Next. With an error it may return some all the same.
-// After ErrMissed the next thing to do is Begin. store.ErrNotFound says that the storage has lost its
-// records, or is not the one that it was.
+// After ErrMissed the next thing to do is Begin.
 func (r *Reader) Next(ctx context.Context) ([]Change, error) {
 	if !r.begun {
 		return nil, ErrMissed
@@ -82,7 +90,7 @@ func (r *Reader) Next(ctx context.Context) ([]Change, error) {
 	name := r.own.current()
 	m, err := r.members(ctx)
 	if err != nil {
-		return nil, err
+		return nil, absent(err)
 	}
 	if name != "" && !slices.Contains(m.Logs, name) {
 		if err := r.own.rejoin(ctx, name); err != nil {
@@ -126,6 +134,11 @@ func (r *Reader) read(ctx context.Context, name string) ([]Change, error) {
 		r.positions[name] = p
 	}
 	l, found, err := r.log(ctx, name)
+	if errors.Is(err, store.ErrDamaged) && p.sealed != "" {
+		if sealed, err := r.fingerprint(ctx, name); err != nil || sealed == p.sealed {
+			return nil, err
+		}
+	}
 	if err != nil || !found { // Its process is about to write it, or died before it did.
 		return nil, err
 	}
@@ -229,4 +242,25 @@ func (r *Reader) log(ctx context.Context, name string) (l log, found bool, err e
 		return log{}, false, nil
 	}
 	return l, err == nil, err
+}
+
+func (r *Reader) fingerprint(ctx context.Context, name string) (string, error) {
+	key, err := logKey(name)
+	if err != nil {
+		return "", err
+	}
+	return r.records.Fingerprint(ctx, key)
+}
+
+// Present says whether a storage has what Begin puts into it. Without it, a record that is not found was
+// not deleted: the storage is away, or another one.
+func Present(ctx context.Context, records *store.Store) error {
+	return absent(records.Get(ctx, membersKey(), &members{}))
+}
+
+func absent(err error) error {
+	if errors.Is(err, store.ErrNotFound) {
+		err = fmt.Errorf("%w: the storage has lost its records, or is another one: %w", store.ErrUnavailable, err)
+	}
+	return err
 }

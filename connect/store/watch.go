@@ -52,6 +52,15 @@ func (s *Store) GetDigest(ctx context.Context, k Key, v any) (string, error) {
 	return digest(record), nil
 }
 
+// Fingerprint returns a digest of a record as it is sealed, which differs whenever it was written.
+func (s *Store) Fingerprint(ctx context.Context, k Key) (string, error) {
+	sealed, err := s.storage.Load(ctx, k.path(s.options.Prefix))
+	if err != nil {
+		return "", unavailable("reading", k, err)
+	}
+	return digest(sealed), nil
+}
+
 // Write replaces a record without its lock. It is for records that nobody else writes.
 func (s *Store) Write(ctx context.Context, k Key, v any) error {
 	record, err := json.Marshal(v)
