@@ -119,6 +119,9 @@ func TestAccountsThatAreDeniedLater(t *testing.T) {
 	if p, err := v.recheck(t.Context(), c.ID); err != nil || p == nil || p.code != CodeAccountNotAllowed {
 		t.Errorf("looked after: %+v, %v", p, err)
 	}
+	if now, err := v.Recheck(t.Context(), c.ID); err != nil || now.LastError == nil || now.LastError.Code != CodeAccountNotAllowed {
+		t.Errorf("asked for: %+v, %v", now.LastError, err)
+	}
 	if v.aws.calls() != calls {
 		t.Errorf("AWS was asked %d times", v.aws.calls()-calls)
 	}

@@ -99,10 +99,7 @@ func (s *Service) recheck(ctx context.Context, id string) (*problem, error) {
 		return nil, nil //nolint:nilerr,nilnil // it is not to be used, so it need not work
 	}
 	check := &check{s: s, role: r, progress: func(func(*Verification)) {}}
-	p := r.denied()
-	if p == nil {
-		_, p = check.assumable(ctx)
-	}
+	_, p := check.assumable(ctx)
 	p = s.ifUnchanged(r.integration, p)
 	if err := s.record(ctx, c, p, "", false); err != nil && !errors.Is(err, ErrNotFound) {
 		return p, err

@@ -73,6 +73,9 @@ func (s *Service) newCheck(r role, settle time.Duration, progress func(func(*Ver
 // are the caller's to drop.
 func (c *check) assumable(ctx context.Context) (sigv4.Credentials, *problem) {
 	var creds sigv4.Credentials
+	if p := c.role.denied(); p != nil {
+		return creds, p
+	}
 	p := c.retry(ctx, StepAssumeRole, func(ctx context.Context) *problem {
 		c.progress(func(v *Verification) { v.Attempt++ })
 		got, _, err := c.role.integration.Mode.AssumeRole(ctx, c.role.input())
