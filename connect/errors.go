@@ -7,8 +7,8 @@ import (
 )
 
 // What an operation of a Store may end with. Each is matched with errors.Is; the text of what is
-// returned says more, and never holds a token or a key. Only the text of ErrInvalid, ErrConflict and
-// ErrWrongAccount is meant for those who called the API; that of ErrDamaged and ErrUnavailable is for
+// returned says more, and never holds a token or a key. Only the text of ErrInvalid, ErrConflict,
+// ErrReadOnly, ErrInUse and ErrWrongAccount is meant for those who called the API; that of ErrDamaged and ErrUnavailable is for
 // the operator's log.
 var (
 	// ErrInvalid says that what was asked for can't be, however often it is tried: something is

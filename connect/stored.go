@@ -208,6 +208,12 @@ func (i *Stored) check(r *Runtime) error {
 	if err := i.Check(); err != nil {
 		return err
 	}
+	if i.Key == "." || i.Key == ".." {
+		return fmt.Errorf("integration %s: no URL can name it: write another key", i.Key)
+	}
+	if err := sts.CheckPolicySize(i.Policy, nil); i.Policy != "" && err != nil {
+		return fmt.Errorf("integration %s: policy: %w", i.Key, err)
+	}
 	if err := i.checkReach(r); err != nil {
 		return err
 	}

@@ -56,6 +56,10 @@ func asAPIError(err error) *apiError {
 		return invalidBody(fieldProblem{Code: "custom", Message: err.Error(), Path: []any{}})
 	case is(connect.ErrConflict):
 		return refuse(http.StatusConflict, "conflict", err.Error())
+	case is(connect.ErrReadOnly):
+		return refuse(http.StatusConflict, "integration_read_only", err.Error())
+	case is(connect.ErrInUse):
+		return refuse(http.StatusConflict, "integration_in_use", err.Error())
 	case is(connect.ErrNotFound):
 		return errNotFound
 	case is(connect.ErrExpired):

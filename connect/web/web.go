@@ -111,6 +111,9 @@ func New(o Options) (*Handler, error) {
 	}
 	for _, k := range o.Keys {
 		for _, i := range k.Integrations {
+			if o.Service.Runtime() != nil {
+				continue // It may be written yet.
+			}
 			if _, ok := o.Service.Integration(i); !ok {
 				return nil, fmt.Errorf("key %s: there is no integration %s: configure it, or leave it out", k.Name, i)
 			}
@@ -140,6 +143,7 @@ func (h *Handler) route() {
 	h.routeConnections("/connections")
 	h.routeConnections("/connection") // What old clients call it.
 
+	h.routeIntegrations()
 	h.mux.HandleFunc("GET /connect/{$}", h.enter)
 	h.mux.HandleFunc("GET /connect/assets/{name}", h.asset)
 	h.mux.HandleFunc("/connect/s/{session}", h.addSlash)
