@@ -14,6 +14,7 @@ type card struct {
 	*connect.Card
 
 	ID         string // in the page
+	Only       bool   // there is no other
 	NoLink     string // why there is no link into the console
 	Parameters []parameter
 	Findings   []string
@@ -73,7 +74,7 @@ var told = map[cfn.Code]bool{
 }
 
 func (p *connectPage) card(of *connect.Card, n int) *card {
-	c := &card{frame: &p.frame, Card: of, ID: "card-" + strconv.Itoa(n+1)}
+	c := &card{frame: &p.frame, Card: of, ID: "card-" + strconv.Itoa(n+1), Only: len(p.Page.Cards) == 1}
 	if of.Problem != "" {
 		return c
 	}

@@ -21,7 +21,9 @@ type failure struct {
 	// Again says that the same input may go well after what Next and Checks say.
 	Again bool
 
-	// These are for whoever helps the customer.
+	// These are for whoever helps the customer. They are Unfolded where the words above leave out what AWS or the
+	// storage has said, or tell the customer to pass the code on.
+	Unfolded           bool
 	AWSCode, RequestID string
 	English            []string
 }
@@ -31,6 +33,11 @@ type fieldProblemText struct {
 	Field string
 	What  string
 	Next  template.HTML
+}
+
+var unfolded = map[connect.Code]bool{
+	connect.CodeWrongAccount: true, connect.CodeIdentityMismatch: true, connect.CodeExternalIDUnproven: true, connect.CodeTestCallFailed: true,
+	connect.CodeSTSUnavailable: true, connect.CodeHelperUnreachable: true, connect.CodeHelperRefused: true, connect.CodeBrokerUnavailable: true,
 }
 
 // values are what texts about failures speak of.
@@ -67,6 +74,7 @@ func (p *connectPage) failure(v *connect.Verification) *failure {
 	if len(f.Fields) == 0 && f.Field != "" {
 		f.Fields = []fieldProblemText{{Field: f.Field, What: f.What}}
 	}
+	f.Unfolded = unfolded[v.Code]
 	f.Again = len(v.Fields) == 0 && v.Code != connect.CodeWrongAccount && v.Code != connect.CodeTooManyAttempts
 	for _, sentence := range []string{v.Text, v.Remedy} {
 		if sentence != "" {

@@ -207,7 +207,7 @@ func (v *visit) end(status int, code string, page *connect.Page) {
 	if v.r.PathValue("session") == "" {
 		end.Languages = nil // The way back here would have the token in it.
 	}
-	end.Title = end.T("code." + end.Code)
+	end.Title = strings.TrimRight(end.T("code."+end.Code), ".。")
 	if status == http.StatusServiceUnavailable {
 		v.w.Header().Set("Retry-After", "30")
 	}
