@@ -172,6 +172,20 @@ func (s *ownStorage) Load(ctx context.Context, key string) ([]byte, error) {
 
 var _ certmagic.Storage = (*ownStorage)(nil)
 
+// s3Templates is a way to AWS on which only one template of a vendor's bucket is found.
+type s3Templates struct{ template []byte }
+
+const templateURL = "https://acme-templates.s3.eu-west-1.amazonaws.com/s3-readonly.json"
+
+func (s s3Templates) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.URL.String() != templateURL {
+		return nil, errors.New("there is nothing else")
+	}
+	w := httptest.NewRecorder()
+	_, err := w.Write(s.template)
+	return w.Result(), err
+}
+
 // own starts one, with what a test changes.
 func (b *bed) own(change func(*connect.ServiceOptions, *connect.Integration)) *own {
 	b.t.Helper()

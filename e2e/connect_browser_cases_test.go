@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"net/url"
+	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -85,6 +88,29 @@ func (b *bed) pageCases(javaScript bool, embedder string) []*pageCase {
 	add(&pageCase{Name: "right", Link: acme(), role: role("Right", askForID), text: "asks for your External ID", Start: true})
 	add(&pageCase{Name: "as it is used", Link: acme(), role: role("Used", askForID), Start: true, Habits: javaScript})
 
+	template, err := os.ReadFile(filepath.Join("..", "examples", "sts-helper", "customer-role.json"))
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	launching := b.own(func(o *connect.ServiceOptions, i *connect.Integration) {
+		o.HTTPClient = &http.Client{Transport: s3Templates{template}}
+		bucket := connect.Template{
+			ID: "one", Label: "One bucket, read only", Description: "Acme Analytics lists the objects of one bucket and reads them.",
+			URL: templateURL, Parameters: map[string]string{"BucketName": "reports"}, ExternalIDParameter: "ExternalId", PrincipalParameter: "BrokerArn",
+		}
+		other := bucket
+		other.ID, other.Label, other.Parameters = "other", "A bucket that you name", nil
+		lost := bucket
+		lost.ID, lost.URL = "lost", "https://acme-templates.s3.eu-west-1.amazonaws.com/lost.json"
+		i.Templates = []connect.Template{bucket, other, lost}
+		i.Instructions = []connect.Instruction{
+			{Label: "How to connect S3", URL: "https://docs.acme.example/s3", Description: "With pictures, in ten minutes."},
+			{Label: "What we do with your data", URL: "https://docs.acme.example/privacy"},
+		}
+	})
+	_, link := launching.session()
+	add(&pageCase{Name: "templates to launch", Link: link, role: role("Launched", askForID), Start: true})
+
 	// What is typed.
 	add(&pageCase{Name: "no ARN of a role", Link: acme(), Role: "arn:aws:iam::444455556666:user/x", code: "invalid_role_arn"})
 	add(&pageCase{Name: "no region", Link: acme(), Role: roles + "X", Region: "mars-1", code: "invalid_region"})
@@ -113,7 +139,7 @@ func (b *bed) pageCases(javaScript bool, embedder string) []*pageCase {
 		in.RoleARN, in.ExternalID = readerARN, externalID
 		return in, nil
 	}
-	_, link := other.session()
+	_, link = other.session()
 	add(&pageCase{Name: "the credentials of another role", Link: link, Role: "arn:aws:iam::123456789012:role/Named", code: "identity_mismatch"})
 	trying := b.own(func(_ *connect.ServiceOptions, i *connect.Integration) {
 		i.TestCall = &connect.TestCall{Method: "GET", URL: b.S3TLS() + "/bucket?list-type=2", Status: 200}

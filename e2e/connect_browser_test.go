@@ -108,7 +108,7 @@ func (s *pageSeen) check(t *testing.T, c *pageCase, texts map[string]map[string]
 	case s.Typed != c.Role:
 		t.Errorf("the page has %q for what was typed, want %q", s.Typed, c.Role)
 	}
-	words := []string{strings.ReplaceAll(texts[c.Language][key], "{vendor}", "Acme Analytics"), c.text}
+	words := []string{strings.TrimRight(strings.ReplaceAll(texts[c.Language][key], "{vendor}", "Acme Analytics"), "."), c.text}
 	if s.Status != status || s.Language != c.Language || !strings.Contains(s.Text, words[0]) || !strings.Contains(s.Text, words[1]) {
 		t.Errorf("%s %s: %q, %.1000s; want %s %s: %q", s.Status, s.Language, s.Title, s.Text, status, c.Language, words)
 	}
