@@ -227,7 +227,19 @@ func (s *Signing) unmarshalOption(d *caddyfile.Dispenser) error {
 //	    allow_regions  <names...>
 //	    allow_hosts    <hosts...>
 //	    allow_roles    <arn patterns...>
+//	    strip_prefix   <path>
+//	    connection     <id>
+//	    integration    <key>
+//	    api_key        <name> <secrets...> {
+//	        scopes       <scopes...>
+//	        integrations <keys...>
+//	    }
+//	    authenticated_by_caddy
+//	    insecure
 //	}
+//
+// With connection, it has no service, region, host and credentials: the connection says them.
+// api_key may be given several times.
 func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // consume the directive's name
 	if err := noLoneSemicolons(d); err != nil {
@@ -241,8 +253,14 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		if slices.Contains(transportOptions, d.Val()) {
 			return d.Errf("%s belongs to `transport aws_sigv4`, or to the short form with upstreams: the handler acts before an upstream is chosen", d.Val())
 		}
+		if slices.Contains(handlerOptions, d.Val()) {
+			if err := h.unmarshalHandlerOption(d, seen); err != nil {
+				return err
+			}
+			continue
+		}
 		if !slices.Contains(signingOptions, d.Val()) {
-			return sources.Unknown(d, signingOptions...)
+			return sources.Unknown(d, slices.Concat(signingOptions, handlerOptions)...)
 		}
 		if err := sources.Once(d, seen); err != nil {
 			return err
@@ -250,6 +268,9 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		if err := h.unmarshalOption(d); err != nil {
 			return err
 		}
+	}
+	if err := h.checkCalls(d); err != nil {
+		return err
 	}
 	if h.Host != "" && !sources.HasPlaceholder(h.Host) {
 		if err := h.inferable(h.Host); err != nil {

@@ -188,6 +188,9 @@ func (g *dialGuard) policy(ctx context.Context, host string) *dial.Policy {
 		for _, a := range plan.allow {
 			p.Operator = append(p.Operator, a.Hosts...)
 		}
+		if plan.call != nil {
+			p.Operator = append(p.Operator, plan.call.allowed...)
+		}
 	}
 	return p
 }

@@ -36,6 +36,9 @@ func asRefusal(err error) (*refusal, bool) {
 	if r, ok := errors.AsType[*refusal](err); ok {
 		return r, true
 	}
+	if c, ok := errors.AsType[*callError](err); ok {
+		return &refusal{c.status, c}, true
+	}
 	if t, ok := errors.AsType[*sigv4.TargetError](err); ok {
 		return &refusal{http.StatusBadRequest, t}, true
 	}

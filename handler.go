@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -50,6 +51,8 @@ import (
 // `{http.aws_sigv4.service}` | The signing name
 // `{http.aws_sigv4.region}` | The region
 // `{http.aws_sigv4.identity}` | Which identity signs: source and role, no secret
+// `{http.aws_sigv4.connection}` | The ID of the connection whose customer the request is made for, empty if none
+// `{http.aws_sigv4.integration}` | The key of that connection's integration
 // `{http.aws_sigv4.error.message}` | In error routes: why the request was not signed
 // `{http.aws_sigv4.error.identity}` | In error routes: whose credentials could not be fetched, empty if that is not why
 // `{http.aws_sigv4.error.name}` | In error routes: the name of those credentials, if the configuration gave them one and no request has a say in them
@@ -59,6 +62,12 @@ import (
 // `{http.aws_sigv4.error.remedy}` | In error routes: what to do then
 type Handler struct {
 	Signing
+	ByConnection
+
+	// What is removed from the beginning of the path, such as `/proxy`, from the bytes that the
+	// client sent: nothing else in the path changes, as with `handle_path` or `uri strip_prefix`,
+	// which merge slashes. A path that does not begin so is answered 404. Default: nothing.
+	StripPrefix string `json:"strip_prefix,omitempty"`
 
 	// Leave signing to the transport behind, although `host` is known. The
 	// short form sets it; by hand there is no need to.
@@ -89,7 +98,15 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	if err := h.Signing.provision(ctx); err != nil {
 		return err
 	}
-	if !h.Defer && (h.Host != "" || h.Service != "" || h.Region != "") {
+	if h.StripPrefix != "" {
+		if err := checkPrefix(h.StripPrefix); err != nil {
+			return fieldError("strip_prefix", err)
+		}
+	}
+	if err := h.provisionConnection(); err != nil {
+		return err
+	}
+	if !h.Defer && (h.byConnection() || h.Host != "" || h.Service != "" || h.Region != "") {
 		h.app.handlersChoose = true
 	}
 	for i, raw := range h.ForUpstreams {
@@ -119,6 +136,9 @@ func (h *Handler) signs() bool { return !h.Defer && !h.DeferCredentials && h.Hos
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	repl := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
 	p, out, err := h.prepare(r, repl)
+	if h.byConnection() {
+		return h.serveCall(w, r, out, p, err, next)
+	}
 	if err != nil {
 		countUnsigned(err)
 		tellErrorRoutes(repl, err, h.app.nameOf)
@@ -135,14 +155,22 @@ func (h *Handler) prepare(r *http.Request, repl *caddy.Replacer) (*plan, *http.R
 		p.allow = slices.Clone(outer.allow)
 	}
 	p.allow = append(p.allow, &h.Allow)
-	if err := h.choose(p, r.TLS, repl); err != nil {
-		return nil, nil, err
+	r, err := withoutPrefix(r, h.StripPrefix)
+	if err != nil {
+		return p, nil, err
+	}
+	if h.byConnection() {
+		if r, err = h.begin(p, r, repl); err != nil {
+			return p, nil, err
+		}
+	} else if err := h.choose(p, r.TLS, repl); err != nil {
+		return p, nil, err
 	}
 	if err := refuseFraming(r.Header); err != nil {
-		return nil, nil, err
+		return p, nil, err
 	}
 	if err := h.permitKnown(p); err != nil {
-		return nil, nil, err
+		return p, nil, err
 	}
 	dest, known, err := h.destination(p)
 	if err == nil && dest.host != "" {
@@ -152,18 +180,26 @@ func (h *Handler) prepare(r *http.Request, repl *caddy.Replacer) (*plan, *http.R
 		err = refuseForm(r, dest.service)
 	}
 	if err != nil {
-		return nil, nil, err
+		return p, nil, err
 	}
 	p.dest, p.raw = dest.destination, rawTargetOf(r)
 	// If the service is not known yet, the rule is not either; what can be
 	// wrong is the same for both.
 	p.rule = cmp.Or(dest.path, sigv4.PathSingle)
 	if p.target, err = p.raw.canonical(p.rule); err != nil {
-		return nil, nil, err
+		return p, nil, err
+	}
+	if p.call != nil {
+		if err = p.call.permit(r.Method, r.Header, p.dest, p.target); err == nil {
+			err = p.call.count(time.Now())
+		}
+		if err != nil {
+			return p, nil, err
+		}
 	}
 	creds, err := h.fetch(r.Context(), p)
 	if err != nil {
-		return nil, nil, err
+		return p, nil, err
 	}
 	more := 1 // see withhold
 	if h.signs() {
@@ -180,7 +216,7 @@ func (h *Handler) prepare(r *http.Request, repl *caddy.Replacer) (*plan, *http.R
 	hash := emptyHash(dest.payload)
 	if known && !upgrade {
 		if hash, err = p.body.cover(out, p.bodies, dest.payload, dest.tls); err != nil {
-			return nil, nil, err
+			return p, nil, err
 		}
 	}
 	p.show(repl)
@@ -193,7 +229,7 @@ func (h *Handler) prepare(r *http.Request, repl *caddy.Replacer) (*plan, *http.R
 		out.Method = http.MethodGet
 	}
 	if err := h.sign(out, p.target, p.dest, creds, h.rules, hash); err != nil {
-		return nil, nil, err
+		return p, nil, err
 	}
 	out.Method = r.Method
 	out.RequestURI = p.target.RequestURI()
@@ -274,7 +310,7 @@ func (h *Handler) destination(p *plan) (d handlerDestination, known bool, err er
 	case h.aimsLater():
 		return d, false, nil
 	case p.host != "":
-		d.tls = h.dialsTLS()
+		d.tls = h.dialsTLS() || p.call != nil && p.call.target.scheme == "https"
 		d.destination, err = h.locate(sigv4.StripDefaultPort(p.host, "https"), p.service, p.region)
 		return d, err == nil, err
 	case len(h.behind) > 0:

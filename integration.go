@@ -36,6 +36,34 @@ type Integration struct {
 	// The regions that customers may choose from. Default: any of the role's partition.
 	Regions []string `json:"regions,omitempty"`
 
+	// What calls on behalf of customers are sent below, such as `https://s3.eu-west-1.amazonaws.com`.
+	// One without TLS may stand for a server on this machine. A host that is none of AWS's must also
+	// be in `allow_hosts`. Default: the usual endpoint of `service` in the connection's region.
+	BaseURL string `json:"base_url,omitempty"`
+
+	// The signing names of the services that may be called on behalf of customers, such as `s3`;
+	// `service` is one of them only if it is here. Default: `service` alone.
+	AllowServices []string `json:"allow_services,omitempty"`
+
+	// The regions that may be called on behalf of customers. Default: all of the role's partition.
+	AllowRegions []string `json:"allow_regions,omitempty"`
+
+	// The hosts that may be called on behalf of customers: `HOST[:PORT]`, or `*.suffix` for every
+	// host below a suffix. Those that are none of AWS's may be called only if they are here. Default:
+	// the hosts of AWS that are of the services and of the role's partition.
+	AllowHosts []string `json:"allow_hosts,omitempty"`
+
+	// The HTTP methods of calls on behalf of customers. Default: all.
+	AllowMethods []string `json:"allow_methods,omitempty"`
+
+	// The paths that may be called on behalf of customers, as AWS sees them, decoded. A `*` at the end
+	// stands for anything. If it is set, what S3 is to copy must be among them, too. Default: all.
+	AllowPaths []string `json:"allow_paths,omitempty"`
+
+	// How many calls may be made on behalf of all its customers together, in this process. Default:
+	// no bound.
+	RateLimit *RateLimit `json:"rate_limit,omitempty"`
+
 	// How the customers' roles are assumed.
 	STS IntegrationSTS `json:"sts,omitzero"`
 
@@ -71,6 +99,15 @@ type Integration struct {
 	// What to do about roles that can be assumed without the right External ID: `require` refuses
 	// them, `warn` connects them and says so, `off` does not look. Default: `require`.
 	ExternalIDProbe connect.ProbeMode `json:"external_id_probe,omitempty"`
+}
+
+// RateLimit is a number of calls in a time. As many may come at once.
+type RateLimit struct {
+	// The number of calls, at least 1.
+	Calls int `json:"calls,omitempty"`
+
+	// The time, 1 second to 24 hours.
+	Per caddy.Duration `json:"per,omitempty"`
 }
 
 // IntegrationSTS says how an integration's roles are assumed: by a broker whose credentials this server
@@ -136,6 +173,10 @@ func (i *Integration) resolve(key string) (connect.Integration, error) {
 	fill("logo", i.Logo, &r.Logo)
 	fill("service", i.Service, &r.Service)
 	fill("region", i.Region, &r.Region)
+	fill("base_url", i.BaseURL, &r.BaseURL)
+	if i.RateLimit != nil {
+		r.Limits.Rate = connect.Rate{Calls: i.RateLimit.Calls, Per: time.Duration(i.RateLimit.Per)}
+	}
 	r.Tags = make(map[string]string, len(i.Tags))
 	for _, k := range slices.Sorted(maps.Keys(i.Tags)) {
 		var value string
@@ -165,6 +206,11 @@ func (i *Integration) resolve(key string) (connect.Integration, error) {
 		into   *[]string
 	}{
 		{"regions", i.Regions, &r.Regions},
+		{"allow_services", i.AllowServices, &r.Limits.Services},
+		{"allow_regions", i.AllowRegions, &r.Limits.Regions},
+		{"allow_hosts", i.AllowHosts, &r.Limits.Hosts},
+		{"allow_methods", i.AllowMethods, &r.Limits.Methods},
+		{"allow_paths", i.AllowPaths, &r.Limits.Paths},
 		{"allow_accounts", i.AllowAccounts, &r.AllowAccounts},
 		{"deny_accounts", i.DenyAccounts, &r.DenyAccounts},
 	} {

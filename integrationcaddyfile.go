@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
 	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/connect"
@@ -22,6 +23,13 @@ import (
 //	    service           <name>
 //	    region            <name>
 //	    regions           <names...>
+//	    base_url          <url>
+//	    allow_services    <names...>
+//	    allow_regions     <names...>
+//	    allow_hosts       <hosts...>
+//	    allow_methods     <methods...>
+//	    allow_paths       <paths...>
+//	    rate_limit        <calls> <duration>
 //	    sts credentials   <name>
 //	    sts credentials   <source> [<args...>] {
 //	        ...
@@ -100,7 +108,8 @@ func (a *App) unmarshalIntegration(d *caddyfile.Dispenser) error {
 }
 
 var integrationOptions = []string{
-	"display_name", "logo", "service", "region", "regions", "sts", "sts_region", "sts_endpoint", "fips", "allow_accounts",
+	"display_name", "logo", "service", "region", "regions", "base_url", "allow_services", "allow_regions", "allow_hosts",
+	"allow_methods", "allow_paths", "rate_limit", "sts", "sts_region", "sts_endpoint", "fips", "allow_accounts",
 	"deny_accounts", "duration", "tag", "policy", "template", "instructions", "test_call", "external_id_probe",
 }
 
@@ -122,9 +131,13 @@ func (i *Integration) unmarshalOption(d *caddyfile.Dispenser, key string, seen m
 	}
 	one := map[string]*string{
 		"display_name": &i.DisplayName, "logo": &i.Logo, "service": &i.Service, "region": &i.Region,
-		"sts_region": &i.STS.Region, "sts_endpoint": &i.STS.Endpoint,
+		"sts_region": &i.STS.Region, "sts_endpoint": &i.STS.Endpoint, "base_url": &i.BaseURL,
 	}[option]
-	many := map[string]*[]string{"regions": &i.Regions, "allow_accounts": &i.AllowAccounts, "deny_accounts": &i.DenyAccounts}[option]
+	many := map[string]*[]string{
+		"regions": &i.Regions, "allow_accounts": &i.AllowAccounts, "deny_accounts": &i.DenyAccounts,
+		"allow_services": &i.AllowServices, "allow_regions": &i.AllowRegions, "allow_hosts": &i.AllowHosts,
+		"allow_methods": &i.AllowMethods, "allow_paths": &i.AllowPaths,
+	}[option]
 	var err error
 	switch {
 	case one != nil:
@@ -133,6 +146,8 @@ func (i *Integration) unmarshalOption(d *caddyfile.Dispenser, key string, seen m
 		*many, err = sources.Args(d, 1, 1<<10)
 	case option == "sts":
 		err = i.STS.unmarshal(d)
+	case option == "rate_limit":
+		i.RateLimit, err = aRate(d)
 	case option == "fips":
 		_, err = sources.Args(d, 0, 0)
 		i.STS.FIPS = true
@@ -156,6 +171,20 @@ func (i *Integration) unmarshalOption(d *caddyfile.Dispenser, key string, seen m
 		i.ExternalIDProbe = connect.ProbeMode(mode)
 	}
 	return err
+}
+
+// aRate reads an option's two arguments as a number of calls and a time.
+func aRate(d *caddyfile.Dispenser) (*RateLimit, error) {
+	args, err := sources.Args(d, 2, 2)
+	if err != nil {
+		return nil, err
+	}
+	calls, err := strconv.Atoi(args[0])
+	per, durationErr := caddy.ParseDuration(args[1])
+	if err != nil || durationErr != nil {
+		return nil, d.Errf("rate_limit %s %s: write the number of calls, and in which time, as in `rate_limit 100 1m`", args[0], args[1])
+	}
+	return &RateLimit{Calls: calls, Per: caddy.Duration(per)}, nil
 }
 
 // someText reads an option's only argument, which must not be empty.
@@ -234,6 +263,13 @@ func (i *Integration) written(key string) *connect.Integration {
 		Key: key, Logo: known(i.Logo, ""), Service: known(i.Service, ""), Region: known(i.Region, ""),
 		Regions: allKnown(i.Regions), AllowAccounts: allKnown(i.AllowAccounts), DenyAccounts: allKnown(i.DenyAccounts),
 		Duration: time.Duration(i.Duration), Tags: maps.Clone(i.Tags), ExternalIDProbe: i.ExternalIDProbe,
+		BaseURL: known(i.BaseURL, ""), Limits: connect.Limits{
+			Services: allKnown(i.AllowServices), Regions: allKnown(i.AllowRegions), Hosts: allKnown(i.AllowHosts),
+			Methods: allKnown(i.AllowMethods), Paths: allKnown(i.AllowPaths),
+		},
+	}
+	if i.RateLimit != nil {
+		w.Limits.Rate = connect.Rate{Calls: i.RateLimit.Calls, Per: time.Duration(i.RateLimit.Per)}
 	}
 	if len(w.Regions) < len(i.Regions) {
 		w.Region = "" // It may be among those that are not known.

@@ -62,7 +62,7 @@ var (
 // registerMetrics adds the metrics to a configuration's registry.
 func registerMetrics(r *prometheus.Registry) error {
 	for _, c := range []prometheus.Collector{
-		fetchesTotal, fetchSeconds, stsErrorsTotal, requestsTotal, refusedTokensTotal, stateCollector{},
+		fetchesTotal, fetchSeconds, stsErrorsTotal, requestsTotal, refusedTokensTotal, callsTotal, callRetriesTotal, stateCollector{},
 	} {
 		if err := r.Register(c); err != nil {
 			if _, ok := errors.AsType[prometheus.AlreadyRegisteredError](err); !ok {

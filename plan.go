@@ -49,6 +49,9 @@ type plan struct {
 
 	body clientBody
 
+	// call is nil unless the request is a call on a customer's behalf.
+	call *call
+
 	// shown is used if this is the request's first plan.
 	shown shown
 
@@ -148,6 +151,16 @@ func (s *shown) answer(key string) (any, bool) {
 		return p.dest.region, true
 	case "identity":
 		return p.label(), true
+	case "connection":
+		if p.call == nil {
+			return "", true
+		}
+		return p.call.connection.ID, true
+	case "integration":
+		if p.call == nil {
+			return "", true
+		}
+		return p.call.integration.Key, true
 	case "\x00":
 		return s, true
 	}

@@ -21,6 +21,7 @@ type responseWriter struct {
 	plan     *plan
 	signed   bool
 	watching bool
+	status   int // that was answered, 0 until then
 }
 
 func newResponseWriter(w http.ResponseWriter, logger *zap.Logger, p *plan, signed bool) *responseWriter {
@@ -41,6 +42,9 @@ func (w *responseWriter) WriteHeader(status int) {
 		w.explain()
 	case refused:
 		w.watching = true
+	}
+	if w.status == 0 && (status >= http.StatusOK || status == http.StatusSwitchingProtocols) {
+		w.status = status
 	}
 	if status >= http.StatusOK {
 		lowerMetadata(w.Header())
@@ -65,6 +69,9 @@ func lowerMetadata(h http.Header) {
 
 // Write looks at the beginning of the body, and passes it on.
 func (w *responseWriter) Write(b []byte) (int, error) {
+	if w.status == 0 {
+		w.status = http.StatusOK
+	}
 	w.look(b)
 	return w.ResponseWriterWrapper.Write(b)
 }

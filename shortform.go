@@ -25,6 +25,8 @@ import (
 //	    # and any subdirective of reverse_proxy
 //	}
 //
+// With the word connection in place of upstreams, a connection says where to; see parseConnectionForm.
+//
 // What `transport aws_sigv4 { … }` holds in the short form goes to Caddy's
 // HTTP transport.
 func parseDirective(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
@@ -47,6 +49,12 @@ func parseDirective(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error)
 	if len(upstreams) == 0 {
 		return parseHandler(h, d, matcher)
 	}
+	if upstreams[0].Text == connectionWord {
+		if len(upstreams) > 1 {
+			return nil, d.Err("aws_sigv4 connection has no upstreams: the connection says where to; an upstream of that name is written http://connection")
+		}
+		return parseConnectionForm(h, d, directive, matcher)
+	}
 	return parseShortForm(h, d, directive, upstreams, matcher)
 }
 
@@ -57,6 +65,9 @@ func parseHandler(h httpcaddyfile.Helper, d *caddyfile.Dispenser, matcher caddy.
 		return nil, err
 	}
 	if err := knownCredentials(h, d, &handler.Target); err != nil {
+		return nil, err
+	}
+	if err := knownIntegrations(h, d, &handler.ByConnection); err != nil {
 		return nil, err
 	}
 	return h.NewRoute(matcher, handler), nil
@@ -75,6 +86,10 @@ func parseShortForm(h httpcaddyfile.Helper, d *caddyfile.Dispenser, directive ca
 			segment := d.NextSegment()
 			forHandler = append(forHandler, segment)
 			forTransport = append(forTransport, segment)
+		case slices.Contains(callOptions, option):
+			return nil, d.Errf("%s: the upstreams are given here; a connection says its own: write `aws_sigv4 connection` with a block, and no upstream", option)
+		case slices.Contains(handlerOptions, option):
+			forHandler = append(forHandler, d.NextSegment())
 		case slices.Contains(transportOptions, option):
 			forTransport = append(forTransport, d.NextSegment())
 		case option == "transport":

@@ -3,7 +3,6 @@ package awssigv4
 import (
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"strconv"
 	"strings"
@@ -122,8 +121,17 @@ func (t *Transport) blockFor(dialled string) (*UpstreamTarget, error) {
 	return best, nil
 }
 
-// RoundTrip signs a copy of the request and sends it.
+// RoundTrip signs a copy of the request and sends it; a call on a customer's
+// behalf several times, if its caller asks for that.
 func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
+	if p := planOf(req.Context()); p != nil && p.call != nil && p.call.controls.retries > 0 && p.claim(t) {
+		return t.retry(req, &p.call.controls)
+	}
+	return t.attempt(req)
+}
+
+// attempt signs a copy of the request and sends it.
+func (t *Transport) attempt(req *http.Request) (*http.Response, error) {
 	var by signedBy
 	out, err := t.signedCopy(req, &by)
 	if err != nil {
@@ -148,7 +156,6 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 func (t *Transport) signedCopy(req *http.Request, by *signedBy) (*http.Request, error) {
 	ctx := req.Context()
 	out := ownCopy(req)
-	t.SetScheme(out)
 	dialled := req.URL.Host
 	if info, ok := reverseproxy.GetDialInfo(ctx); ok {
 		dialled = info.Address
@@ -157,9 +164,19 @@ func (t *Transport) signedCopy(req *http.Request, by *signedBy) (*http.Request, 
 	if p != nil && !p.claim(t) {
 		p = nil
 	}
+	if p != nil && p.call != nil {
+		out.URL.Scheme = p.call.target.scheme
+	}
+	t.SetScheme(out)
 	block, err := t.blockFor(dialled)
 	if err != nil {
 		return nil, err
+	}
+	if p != nil && p.call != nil {
+		if err := p.call.reaches(dialled); err != nil {
+			return nil, err
+		}
+		block = nil // Nobody but the connection says who signs, and for what.
 	}
 	if err := t.Allow.permitHost(dialled); err != nil {
 		return nil, err
@@ -190,6 +207,12 @@ func (t *Transport) signedCopy(req *http.Request, by *signedBy) (*http.Request, 
 	target, err := p.canonical(rawTargetOf(req), dest.path)
 	if err != nil {
 		return nil, err
+	}
+	if p != nil && p.call != nil {
+		// Something behind the handler may have changed the request.
+		if err := p.call.permit(out.Method, out.Header, dest, target); err != nil {
+			return nil, err
+		}
 	}
 	if *by, err = c.credentials(ctx); err != nil {
 		return nil, err
@@ -252,14 +275,20 @@ func (t *Transport) notSent(req *http.Request, err error) (*http.Response, error
 // answer is what the client gets for a request that was not sent.
 func answer(req *http.Request, r *refusal) *http.Response {
 	text := r.clientText()
+	header := http.Header{"Content-Type": {"text/plain; charset=utf-8"}, "X-Content-Type-Options": {"nosniff"}}
+	if p := planOf(req.Context()); p != nil && p.call != nil {
+		e := asCallError(r)
+		text = string(e.body())
+		e.head(header)
+	}
 	return &http.Response{
 		Status:        strconv.Itoa(r.status) + " " + http.StatusText(r.status),
 		StatusCode:    r.status,
 		Proto:         "HTTP/1.1",
 		ProtoMajor:    1,
 		ProtoMinor:    1,
-		Header:        http.Header{"Content-Type": {"text/plain; charset=utf-8"}, "X-Content-Type-Options": {"nosniff"}},
-		Body:          io.NopCloser(strings.NewReader(text)),
+		Header:        header,
+		Body:          ownAnswer{strings.NewReader(text)},
 		ContentLength: int64(len(text)),
 		Request:       req,
 	}

@@ -18,7 +18,8 @@ import (
 // a handler, or if it chose no host, there is no upstream, and Caddy answers
 // 503.
 //
-// The transport is told separately to use TLS: `transport aws_sigv4 { tls }`.
+// The transport is told separately to use TLS: `transport aws_sigv4 { tls }`. For
+// calls by `connection` it does so in any case.
 type PlannedUpstream struct{}
 
 // CaddyModule returns the Caddy module information.
@@ -39,6 +40,9 @@ func (PlannedUpstream) GetUpstreams(r *http.Request) ([]*reverseproxy.Upstream, 
 	host, port := splitHostPort(p.host)
 	if port == "" {
 		port = "443"
+		if p.call != nil && p.call.target.scheme == "http" {
+			port = "80"
+		}
 	}
 	return []*reverseproxy.Upstream{{Dial: net.JoinHostPort(host, port)}}, nil
 }

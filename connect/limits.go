@@ -144,12 +144,17 @@ func hasDots(path string) bool {
 	return false
 }
 
-// checkServiceURL wants what calls may be sent below: https://HOST[:PORT][/PATH].
+// checkServiceURL wants what calls may be sent below: https://HOST[:PORT][/PATH], or http:// with a
+// loopback address.
 func checkServiceURL(text string) error {
+	u, err := url.Parse(text)
+	if err == nil && u.Scheme == "http" && isLoopback(u.Hostname()) {
+		text = "https" + strings.TrimPrefix(text, "http")
+	}
 	if err := checkWebURL(text); err != nil {
 		return err
 	}
-	if u, err := url.Parse(text); err != nil || u.RawQuery != "" || u.Fragment != "" || u.ForceQuery || hasDots(u.Path) {
+	if err != nil || u.RawQuery != "" || u.Fragment != "" || u.ForceQuery || hasDots(u.Path) {
 		return fmt.Errorf("%q: write https://HOST, HOST:PORT or HOST/PATH, without a query", shorten(text))
 	}
 	return nil
