@@ -24,8 +24,8 @@ import (
 // makes connect sessions and reads connections, and the page on which a customer grants a role. What can
 // be connected are the integrations of the `aws_sigv4` app, which also keeps the connections.
 //
-// The paths are `/connect/sessions`, `/connect/sessions/reconnect`, `/connect/session`, `/connections` and what is
-// below it, and everything else below `/connect/` for the page. To have them below another path,
+// The paths are `/connect/sessions`, `/connect/sessions/reconnect`, `/connect/session`, `/auth/aws-sigv4/INTEGRATION`,
+// `/connections` and what is below it, and everything else below `/connect/` for the page. To have them below another path,
 // put the handler into a `handle` for it, and write that path into `base_url`. Every other path is
 // answered 404; nothing is passed on, and no error is returned to Caddy's error routes.
 //
@@ -40,6 +40,15 @@ type Connect struct {
 	// The URLs that customers may be sent to from the page: https, or http on the loopback. One
 	// without a path, or whose path ends with a slash, allows all below it. Default: none.
 	ReturnURLs []string `json:"return_urls,omitempty"`
+
+	// What programs in customers' browsers authenticate with, together with a proof of the vendor's.
+	// Default: none; a connect session is what they need else.
+	PublicKeys []ConnectPublicKey `json:"public_keys,omitempty"`
+
+	// The origins, such as `https://app.example.com`, whose pages may call `/connect/session` and
+	// `/auth/` as a customer, with the token of a session or a public key (CORS). No other path is ever
+	// answered for other origins. Default: none.
+	AllowOrigins []string `json:"allow_origins,omitempty"`
 
 	// The origins, such as `https://app.example.com`, whose pages may have the Connect page in a
 	// frame. Default: none.
@@ -70,6 +79,21 @@ type ConnectKey struct {
 	Scopes []web.Scope `json:"scopes,omitempty"`
 
 	// The integrations that it may do that with. Default: all.
+	Integrations []string `json:"integrations,omitempty"`
+}
+
+// ConnectPublicKey is what a program in a customer's browser authenticates with. Which connection it may make, or
+// renew, the vendor's server proves by HMAC.
+type ConnectPublicKey struct {
+	// The public key itself: a UUID. It is no secret.
+	ID string `json:"id,omitempty"`
+
+	// The secrets of the vendor's server, of at least 16 visible ASCII characters; several while one
+	// takes over from another. The proof is the HMAC-SHA256 of `INTEGRATION:CONNECTION-ID`, in
+	// hexadecimal. Required.
+	HMACKeys []string `json:"hmac_keys,omitempty"`
+
+	// The integrations that may be connected with it. Default: all.
 	Integrations []string `json:"integrations,omitempty"`
 }
 
@@ -106,6 +130,16 @@ func (c *Connect) Provision(ctx caddy.Context) error {
 			return fieldError(fmt.Sprintf("keys[%d]", i), err)
 		}
 		o.Keys = append(o.Keys, key)
+	}
+	for i, k := range c.PublicKeys {
+		key, err := k.resolve(logger)
+		if err != nil {
+			return fieldError(fmt.Sprintf("public_keys[%d]", i), err)
+		}
+		o.PublicKeys = append(o.PublicKeys, key)
+	}
+	if o.AllowOrigins, err = resolveAll("allow_origins", c.AllowOrigins); err != nil {
+		return err
 	}
 	returns, err := resolveAll("return_urls", c.ReturnURLs)
 	if err != nil {
@@ -158,15 +192,37 @@ func (k *ConnectKey) resolve(logger *zap.Logger) (web.Key, error) {
 	if key.Integrations, err = resolveAll("integrations", k.Integrations); err != nil {
 		return key, err
 	}
-	for i, secret := range key.Secrets {
-		if !sources.HasPlaceholder(k.Secrets[i]) {
-			logger.Warn("a key's secret stands literally in the configuration, which Caddy also saves and shows at its admin endpoint: write {env.NAME} or {file./PATH} instead", zap.String("key", k.Name))
+	warnOfSecrets(logger, k.Name, k.Secrets, key.Secrets)
+	return key, nil
+}
+
+// resolve fills the placeholders of a public key.
+func (k *ConnectPublicKey) resolve(logger *zap.Logger) (web.PublicKey, error) {
+	key := web.PublicKey{}
+	var err error
+	if key.ID, err = sources.ResolveFixed(k.ID); err != nil {
+		return key, fieldError("id", err)
+	}
+	if key.HMACKeys, err = resolveAll("hmac_keys", k.HMACKeys); err != nil {
+		return key, err
+	}
+	if key.Integrations, err = resolveAll("integrations", k.Integrations); err != nil {
+		return key, err
+	}
+	warnOfSecrets(logger, k.ID, k.HMACKeys, key.HMACKeys)
+	return key, nil
+}
+
+// warnOfSecrets tells the operator of a key's secrets that are literal, or short.
+func warnOfSecrets(logger *zap.Logger, key string, written, resolved []string) {
+	for i, secret := range resolved {
+		if !sources.HasPlaceholder(written[i]) {
+			logger.Warn("a key's secret stands literally in the configuration, which Caddy also saves and shows at its admin endpoint: write {env.NAME} or {file./PATH} instead", zap.String("key", key))
 		}
 		if len(secret) < stshelper.ShortSecret {
-			logger.Warn(fmt.Sprintf("a key's secret has fewer than %d characters: write a longer one, such as what `openssl rand -hex 32` prints", stshelper.ShortSecret), zap.String("key", k.Name))
+			logger.Warn(fmt.Sprintf("a key's secret has fewer than %d characters: write a longer one, such as what `openssl rand -hex 32` prints", stshelper.ShortSecret), zap.String("key", key))
 		}
 	}
-	return key, nil
 }
 
 // overHTTPS says whether a request came by HTTPS to this server, or to a proxy that the server trusts.

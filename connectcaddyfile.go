@@ -31,11 +31,18 @@ func parseConnectDirective(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler,
 	if app.Connections == nil {
 		return nil, h.WrapErr(errNoIntegrations)
 	}
+	integrations := make(map[string][]string)
 	for _, k := range c.Keys {
-		for _, i := range k.Integrations {
+		integrations["api_key "+k.Name] = k.Integrations
+	}
+	for _, k := range c.PublicKeys {
+		integrations["public_key "+k.ID] = k.Integrations
+	}
+	for _, key := range slices.Sorted(maps.Keys(integrations)) {
+		for _, i := range integrations[key] {
 			if _, ok := app.Integrations[i]; !ok && !sources.HasPlaceholder(i) {
-				return nil, h.WrapErr(fmt.Errorf("api_key %s: there is no integration %q: define it in the global option aws_sigv4 (defined: %s)",
-					k.Name, i, strings.Join(slices.Sorted(maps.Keys(app.Integrations)), ", ")))
+				return nil, h.WrapErr(fmt.Errorf("%s: there is no integration %q: define it in the global option aws_sigv4 (defined: %s)",
+					key, i, strings.Join(slices.Sorted(maps.Keys(app.Integrations)), ", ")))
 			}
 		}
 	}
@@ -49,12 +56,17 @@ func parseConnectDirective(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler,
 //	        scopes       <scopes...>
 //	        integrations <keys...>
 //	    }
+//	    public_key      <uuid> {
+//	        hmac_key     <secrets...>
+//	        integrations <keys...>
+//	    }
+//	    allow_origins   <origins...>
 //	    return_urls     <urls...>
 //	    frame_ancestors <origins...>
 //	    base_url        <url>
 //	}
 //
-// api_key may be given several times.
+// api_key and public_key may be given several times.
 func (c *Connect) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // consume the directive's name
 	if err := noLoneSemicolons(d); err != nil {
@@ -69,6 +81,10 @@ func (c *Connect) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		switch d.Val() {
 		case "api_key":
 			err = c.unmarshalKey(d)
+		case "public_key":
+			err = c.unmarshalPublicKey(d)
+		case "allow_origins":
+			err = appendValues(d, &c.AllowOrigins, web.CheckOrigin)
 		case "return_urls":
 			err = appendValues(d, &c.ReturnURLs, checkReturnURL)
 		case "frame_ancestors":
@@ -78,7 +94,7 @@ func (c *Connect) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 				err = oneValue(d, &c.BaseURL, checkBaseURL)
 			}
 		default:
-			err = sources.Unknown(d, "api_key", "return_urls", "frame_ancestors", "base_url")
+			err = sources.Unknown(d, "api_key", "public_key", "allow_origins", "return_urls", "frame_ancestors", "base_url")
 		}
 		if err != nil {
 			return err
@@ -139,6 +155,55 @@ func (c *Connect) unmarshalKey(d *caddyfile.Dispenser) error {
 	}
 	c.Keys = append(c.Keys, k)
 	return nil
+}
+
+// unmarshalPublicKey reads a public_key with its block. Errors do not repeat secrets.
+func (c *Connect) unmarshalPublicKey(d *caddyfile.Dispenser) error {
+	values := d.RemainingArgs()
+	if len(values) != 1 {
+		return d.Err("public_key has one value: public_key UUID, and a block with hmac_key")
+	}
+	k := ConnectPublicKey{ID: values[0]}
+	for _, other := range c.PublicKeys {
+		if strings.EqualFold(other.ID, k.ID) {
+			return d.Errf("there are two public keys %q: write it once", k.ID)
+		}
+	}
+	for nesting := d.Nesting(); d.NextBlock(nesting); {
+		var err error
+		switch d.Val() {
+		case "hmac_key":
+			secrets := d.RemainingArgs()
+			if len(secrets) == 0 {
+				err = d.Err("hmac_key has a value: hmac_key SECRET")
+			}
+			k.HMACKeys = append(k.HMACKeys, secrets...)
+		case "integrations":
+			err = appendValues(d, &k.Integrations, connect.CheckIntegrationKey)
+		default:
+			err = sources.Unknown(d, "hmac_key", "integrations")
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if err := k.checkWritten(); err != nil {
+		return d.WrapErr(err)
+	}
+	c.PublicKeys = append(c.PublicKeys, k)
+	return nil
+}
+
+// checkWritten checks what is known before placeholders are resolved.
+func (k *ConnectPublicKey) checkWritten() error {
+	known := web.PublicKey{ID: k.ID, HMACKeys: allKnown(k.HMACKeys), Integrations: allKnown(k.Integrations)}
+	if sources.HasPlaceholder(k.ID) {
+		known.ID = "00000000-0000-0000-0000-000000000000" // The real one is not known yet.
+	}
+	if len(k.HMACKeys) > 0 && len(known.HMACKeys) == 0 {
+		known.HMACKeys = []string{"0123456789abcdef"}
+	}
+	return known.Check()
 }
 
 // checkWritten checks what is known before placeholders are resolved.

@@ -11,11 +11,11 @@ import (
 )
 
 // customer is the record of whom an External ID is for: one integration's organization, else end
-// user, else session. It names the External ID; whether that really belongs to the customer, the
+// user, else connection whose ID the vendor chose, else session. It names the External ID; whether that really belongs to the customer, the
 // record of the External ID says.
 type customer struct {
 	Integration string `json:"integration"`
-	Kind        string `json:"kind"` // organization, end_user or session
+	Kind        string `json:"kind"` // organization, end_user, connection or session
 	ID          string `json:"id"`
 	ExternalID  string `json:"external_id"`
 }
@@ -48,6 +48,8 @@ func customerOf(s *Session) customer {
 		return customer{Integration: s.Integration, Kind: "organization", ID: s.Organization.ID}
 	case s.EndUser.ID != "":
 		return customer{Integration: s.Integration, Kind: "end_user", ID: s.EndUser.ID}
+	case s.Chosen:
+		return customer{Integration: s.Integration, Kind: "connection", ID: s.ConnectionID}
 	default:
 		return customer{Integration: s.Integration, Kind: "session", ID: s.ConnectionID}
 	}

@@ -86,6 +86,8 @@ func (s *Store) connect(ctx context.Context, session *Session, v Verified) (c Co
 			return err
 		case !found && session.Reconnect:
 			return fail(ErrNotFound, "the connection was deleted")
+		case found && !session.Reconnect && (c.Integration != session.Integration || c.ExternalID != v.ExternalID):
+			return fail(ErrInvalid, "a connection of this ID was made meanwhile")
 		}
 		if err := s.bind(r.Context(), v.ExternalID, v.Account); err != nil {
 			return err

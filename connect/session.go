@@ -35,6 +35,9 @@ type Session struct {
 	// Reconnect says that it renews a connection.
 	Reconnect bool `json:"reconnect,omitempty"`
 
+	// Chosen says that the vendor chose ConnectionID, see Service.OpenSession.
+	Chosen bool `json:"chosen,omitempty"`
+
 	// Prefill is what the vendor knows already.
 	Prefill Prefill `json:"prefill,omitzero"`
 

@@ -95,7 +95,11 @@ func writeError(w http.ResponseWriter, e *apiError) {
 	switch e.Status {
 	case http.StatusUnauthorized:
 		w.Header().Set("Www-Authenticate", `Bearer realm="aws_connect"`)
-	case http.StatusServiceUnavailable, http.StatusTooManyRequests:
+	case http.StatusTooManyRequests:
+		w.Header().Set("X-Ratelimit-Remaining", "0")
+		w.Header().Set("X-Ratelimit-Reset", strconv.FormatInt(time.Now().Add(cmp.Or(e.retry, 5*time.Second)).Unix(), 10))
+		fallthrough
+	case http.StatusServiceUnavailable:
 		w.Header().Set("Retry-After", strconv.Itoa(int(cmp.Or(e.retry, 5*time.Second).Seconds())))
 	}
 	writeJSON(w, e.Status, map[string]*apiError{"error": e})

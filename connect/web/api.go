@@ -18,8 +18,7 @@ const maxBody = 64 << 10
 // call answers a call of the API with a status and what to encode as JSON, nil for nothing.
 type call func(r *http.Request) (status int, body any, err error)
 
-// api registers a call. Only its own programs call the API, so browsers are told nothing of
-// other origins.
+// api registers a call. See crossOrigin for what browsers are told of other origins.
 func (h *Handler) api(pattern string, answer call) {
 	h.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
 		if !h.confidential(r) && !private(r) {
@@ -69,11 +68,11 @@ func (h *Handler) byToken(answer func(context.Context, string) (int, any, error)
 		case err != nil:
 			return 0, nil, unauthorized(err)
 		case !connect.IsToken(token):
-			return 0, nil, refuse(http.StatusUnauthorized, "invalid_connect_session_token_format", "this is not the token of a connect session")
+			return 0, nil, errTokenFormat
 		}
 		status, body, err := answer(r.Context(), token)
 		if errors.Is(err, connect.ErrNotFound) {
-			err = refuse(http.StatusUnauthorized, "unknown_connect_session_token", "there is no such connect session")
+			err = errUnknownToken
 		}
 		return status, body, err
 	}

@@ -5,6 +5,7 @@
 //	POST   /connect/sessions/reconnect   a session that renews one          API key
 //	GET    /connect/session              what a session is for              token of a session
 //	DELETE /connect/session              end it                             token of a session
+//	POST   /auth/aws-sigv4/INTEGRATION   verify a role, and connect it      token of a session, or public key
 //	GET    /connections                  connections, by pages              API key
 //	GET    /connections/ID               one, with credentials by scope     API key
 //	PATCH  /connections/ID               change it                          API key
@@ -47,6 +48,14 @@ type Options struct {
 	// Keys are the vendor's. Without any, the API answers nobody.
 	Keys []Key
 
+	// PublicKeys are what programs in customers' browsers authenticate with, together with a proof of
+	// the vendor's. Default: none.
+	PublicKeys []PublicKey
+
+	// AllowOrigins are the origins, such as https://app.example.com, whose pages may call the API as a
+	// customer: with the token of a session, or a public key. Default: none but the handler's own.
+	AllowOrigins []string
+
 	// ReturnURLs are where customers may be sent from the page. Default: nowhere.
 	ReturnURLs connect.ReturnList
 
@@ -77,6 +86,7 @@ type Handler struct {
 	service *connect.Service
 	store   *connect.Store
 	keys    *keyring
+	public  []publicKey
 	options Options
 	base    *url.URL // nil if it is the request's
 	texts   map[string]catalogue
@@ -102,11 +112,19 @@ func New(o Options) (*Handler, error) {
 			return nil, fmt.Errorf("frame_ancestors: %w", err)
 		}
 	}
+	for _, origin := range o.AllowOrigins {
+		if err := CheckOrigin(origin); err != nil {
+			return nil, fmt.Errorf("allow_origins: %w", err)
+		}
+	}
 	var err error
 	if h.base, err = ParseBaseURL(o.BaseURL); err != nil {
 		return nil, err
 	}
 	if h.keys, err = newKeyring(o.Keys); err != nil {
+		return nil, err
+	}
+	if h.public, err = newPublicKeys(o.PublicKeys, o.Service); err != nil {
 		return nil, err
 	}
 	for _, k := range o.Keys {
@@ -140,6 +158,8 @@ func (h *Handler) route() {
 	h.api("POST /connect/sessions/reconnect", h.byKey(h.createReconnectSession, ScopeSessions))
 	h.api("GET /connect/session", h.byToken(h.readSession))
 	h.api("DELETE /connect/session", h.byToken(h.revokeSession))
+	h.api("GET /auth/aws-sigv4/{integration}", h.readAuth)
+	h.api("POST /auth/aws-sigv4/{integration}", h.authorize)
 	h.routeConnections("/connections")
 	h.routeConnections("/connection") // What old clients call it.
 
@@ -178,6 +198,9 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	header.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
 	if r.URL.Path == "/connect" {
 		h.enter(w, r)
+		return
+	}
+	if forBrowsers(r.URL.Path) && h.crossOrigin(w, r) {
 		return
 	}
 	handler, pattern := h.mux.Handler(r)
@@ -230,11 +253,11 @@ func (s *silent) Write(b []byte) (int, error) { return len(b), nil }
 
 func (s *silent) WriteHeader(status int) { s.status = status }
 
-// HoldsToken says whether a request's URL holds the token of a connect session, or a header does whose
-// value Caddy logs, such as the Referer, and so has to be kept out of logs.
+// HoldsToken says whether a request's URL holds the token of a connect session or what stands for one, or a
+// header does whose value Caddy logs, such as the Referer, and so has to be kept out of logs.
 func HoldsToken(r *http.Request) bool {
 	for _, text := range []string{r.RequestURI, r.URL.RawQuery, r.URL.Path} {
-		if mentions(text, tokenParameter, tokenPrefix) {
+		if mentions(text, tokenParameter, tokenPrefix, proofParameter+"=") {
 			return true
 		}
 	}
