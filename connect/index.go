@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"hash/maphash"
 	"slices"
+	"strings"
 	"sync"
 )
 
@@ -25,6 +26,13 @@ type index struct {
 type indexed struct {
 	connection Connection
 	state      string
+	names      string // what Filter.Search looks into
+}
+
+func newIndexed(c Connection, state string) *indexed {
+	return &indexed{c, state, strings.ToLower(strings.Join([]string{
+		c.ID, c.EndUser.ID, c.EndUser.Email, c.EndUser.DisplayName, c.Organization.ID, c.Organization.DisplayName,
+	}, "\n"))} // Names hold no line feed.
 }
 
 // indexList is ordered by ID.
@@ -178,26 +186,21 @@ func (x *index) between(after, to string) []string {
 // their IDs, the ID to go on after, "" at the end, and how many the filter chooses in all.
 func (x *index) page(f Filter, after string, limit int) (chosen []*indexed, next string, total int) {
 	limit = max(limit, 1)
-	x.mu.RLock()
-	defer x.mu.RUnlock()
-	lists, exact := x.candidates(f)
+	lists, exact := x.copyFor(f, after, limit, &total)
+	search := strings.ToLower(f.Search)
+	f.Search = ""
 	for _, l := range lists {
-		from, found := l.find(after)
-		if found {
-			from++
-		}
 		if exact {
-			total += len(l)
-			chosen = append(chosen, l[from:min(len(l), from+limit+1)]...)
+			chosen = append(chosen, l...)
 			continue
 		}
 		taken := 0
-		for i, e := range l {
-			if !f.matches(&e.connection) {
+		for _, e := range l {
+			if search != "" && !strings.Contains(e.names, search) || !f.matches(&e.connection) {
 				continue
 			}
 			total++
-			if i >= from && taken <= limit {
+			if taken <= limit && e.connection.ID > after {
 				chosen = append(chosen, e)
 				taken++
 			}
@@ -211,6 +214,26 @@ func (x *index) page(f Filter, after string, limit int) (chosen []*indexed, next
 		next = chosen[limit-1].connection.ID
 	}
 	return chosen, next, total
+}
+
+// copyFor copies what page has to look at, so that nobody waits for it meanwhile: of lists that hold all that
+// the filter chooses, and nothing else, the page, whose total is then known; else all.
+func (x *index) copyFor(f Filter, after string, limit int, total *int) (lists []indexList, exact bool) {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	lists, exact = x.candidates(f)
+	for i, l := range lists {
+		if exact {
+			from, found := l.find(after)
+			if found {
+				from++
+			}
+			*total += len(l)
+			l = l[from:min(len(l), from+limit+1)]
+		}
+		lists[i] = slices.Clone(l)
+	}
+	return lists, exact
 }
 
 // candidates returns the shortest lists, with no connection in two of them, that hold all that a filter

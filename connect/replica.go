@@ -229,7 +229,7 @@ func (r *replica) refresh(ctx context.Context, id string) (digest string, err er
 		version := r.index.version(id)
 		var c Connection
 		digest, err = r.store.records.GetDigest(ctx, key, &c)
-		e := &indexed{c, digest}
+		e := newIndexed(c, digest)
 		switch {
 		case errors.Is(err, ErrDamaged):
 			r.report(err)
@@ -378,10 +378,10 @@ func (r *replica) stored(id, state string, record []byte) {
 		if have := r.index.get(id); have != nil && have.state == state {
 			return
 		}
-		e = &indexed{state: state}
-		if json.Unmarshal(record, &e.connection) != nil {
-			e = nil // Whoever asks for it reads the storage, and is told.
-		}
+		var c Connection
+		if json.Unmarshal(record, &c) == nil {
+			e = newIndexed(c, state)
+		} // Else whoever asks for it reads the storage, and is told.
 	}
 	r.index.set(id, e)
 }
