@@ -50,6 +50,10 @@ type App struct {
 	// `aws_connect`: up to 255 letters, digits, spaces, and any of `~:.@_-`.
 	Integrations map[string]*Integration `json:"integrations,omitempty"`
 
+	// Permits integrations to be written while the server runs, and says what they may use. Default:
+	// there are none but `integrations`.
+	RuntimeIntegrations *RuntimeIntegrations `json:"runtime_integrations,omitempty"`
+
 	ctx    caddy.Context
 	logger *zap.Logger
 	spool  *payload.Spool

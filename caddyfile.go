@@ -33,6 +33,9 @@ import (
 //	    integration <key> {
 //	        ...
 //	    }
+//	    runtime_integrations {
+//	        ...
+//	    }
 //	}
 func parseGlobalOption(d *caddyfile.Dispenser, existing any) (any, error) {
 	if existing != nil {
@@ -49,6 +52,7 @@ func parseGlobalOption(d *caddyfile.Dispenser, existing any) (any, error) {
 	definitions := make(map[string]caddyfile.Dispenser)
 	seen := make(map[string]bool)
 	integrations := make(map[string]caddyfile.Dispenser)
+	var runtime *caddyfile.Dispenser
 	for d.NextBlock(0) {
 		if d.Val() == "integration" {
 			at := *d
@@ -58,6 +62,10 @@ func parseGlobalOption(d *caddyfile.Dispenser, existing any) (any, error) {
 			at.NextArg()
 			integrations[at.Val()] = at
 			continue
+		}
+		if d.Val() == "runtime_integrations" {
+			at := *d
+			runtime = &at
 		}
 		if d.Val() != "credentials" {
 			if err := app.unmarshalOption(d, seen); err != nil {
@@ -93,6 +101,9 @@ func parseGlobalOption(d *caddyfile.Dispenser, existing any) (any, error) {
 	if err := app.checkIntegrations(integrations); err != nil {
 		return nil, err
 	}
+	if err := app.checkRuntime(runtime); err != nil {
+		return nil, err
+	}
 	return httpcaddyfile.App{Name: appName, Value: caddyconfig.JSON(app, nil)}, nil
 }
 
@@ -110,8 +121,11 @@ func (a *App) unmarshalOption(d *caddyfile.Dispenser, seen map[string]bool) erro
 	case "connections":
 		a.Connections = new(Connections)
 		err = a.Connections.unmarshal(d)
+	case "runtime_integrations":
+		a.RuntimeIntegrations = new(RuntimeIntegrations)
+		err = a.RuntimeIntegrations.unmarshal(d)
 	default:
-		err = sources.Unknown(d, "credentials", "spool_dir", "spool_limit", "connections", "integration")
+		err = sources.Unknown(d, "credentials", "spool_dir", "spool_limit", "connections", "integration", "runtime_integrations")
 	}
 	return err
 }

@@ -40,7 +40,7 @@ func parseConnectDirective(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler,
 	}
 	for _, key := range slices.Sorted(maps.Keys(integrations)) {
 		for _, i := range integrations[key] {
-			if _, ok := app.Integrations[i]; !ok && !sources.HasPlaceholder(i) {
+			if _, ok := app.Integrations[i]; !ok && !sources.HasPlaceholder(i) && app.RuntimeIntegrations == nil {
 				return nil, h.WrapErr(fmt.Errorf("%s: there is no integration %q: define it in the global option aws_sigv4 (defined: %s)",
 					key, i, strings.Join(slices.Sorted(maps.Keys(app.Integrations)), ", ")))
 			}

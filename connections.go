@@ -108,7 +108,7 @@ var connectSTS = sts.NewClient(sts.Config{})
 // provisionConnect gets the service that keeps connections, if the configuration has any use for it. It
 // does not touch the network.
 func (a *App) provisionConnect(ctx caddy.Context) error {
-	if a.Connections == nil && len(a.Integrations) == 0 {
+	if a.Connections == nil && len(a.Integrations) == 0 && a.RuntimeIntegrations == nil {
 		return nil
 	}
 	ring, keyIDs, err := a.Connections.ring(a.logger)
@@ -134,9 +134,14 @@ func (a *App) provisionConnect(ctx caddy.Context) error {
 		}
 		key = append(key, way, string(text))
 	}
+	runtime, way, err := a.runtime()
+	if err != nil {
+		return fieldError("runtime_integrations", err)
+	}
+	key = append(key, "runtime", way)
 	pooled := credentials.NewKey(key...)
 	shared, _, err := connectServices.LoadOrNew(pooled, func() (caddy.Destructor, error) {
-		return newSharedConnect(ctx.Storage(), ring, a.Connections, integrations)
+		return newSharedConnect(ctx.Storage(), ring, a.Connections, integrations, runtime)
 	})
 	if err != nil {
 		return fieldError("connections", err)

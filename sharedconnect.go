@@ -29,7 +29,7 @@ type sharedConnect struct {
 }
 
 // newSharedConnect makes a service.
-func newSharedConnect(storage certmagic.Storage, ring *seal.Ring, c *Connections, integrations map[string]*connect.Configured) (*sharedConnect, error) {
+func newSharedConnect(storage certmagic.Storage, ring *seal.Ring, c *Connections, integrations map[string]*connect.Configured, runtime *connect.Runtime) (*sharedConnect, error) {
 	s := &sharedConnect{
 		storage:  &sharedStorage{latest: latest[certmagic.Storage]{last: storage}, locks: make(map[string]certmagic.Storage)},
 		listener: new(latest[*connectLog]),
@@ -42,6 +42,7 @@ func newSharedConnect(storage certmagic.Storage, ring *seal.Ring, c *Connections
 	s.Service, err = connect.NewService(connect.ServiceOptions{
 		Store:           records,
 		Integrations:    integrations,
+		Runtime:         runtime,
 		STS:             connectSTS,
 		Audit:           func(e connect.AuditEvent) { s.listener.get().audit(e) },
 		Report:          report,
