@@ -193,11 +193,11 @@ func fillAll(t *testing.T, v reflect.Value) {
 		v.Set(reflect.New(v.Type().Elem()))
 		fillAll(t, v.Elem())
 	case reflect.Struct:
-		if _, ok := v.Interface().(time.Time); ok {
+		if _, ok := reflect.TypeAssert[time.Time](v); ok {
 			return
 		}
-		for i := range v.NumField() {
-			fillAll(t, v.Field(i))
+		for _, f := range v.Fields() {
+			fillAll(t, f)
 		}
 	default:
 		t.Fatalf("a field of a connection is a %v: think of clone", v.Kind())
@@ -226,12 +226,13 @@ func spoil(v reflect.Value) {
 			v.Elem().SetZero()
 		}
 	case reflect.Struct:
-		if _, ok := v.Interface().(time.Time); ok {
+		if _, ok := reflect.TypeAssert[time.Time](v); ok {
 			return
 		}
-		for i := range v.NumField() {
-			spoil(v.Field(i))
+		for _, f := range v.Fields() {
+			spoil(f)
 		}
+	default: // It is the clone's own.
 	}
 }
 

@@ -212,7 +212,7 @@ func (l *Log) join(ctx context.Context) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if !l.lost { // Else somebody may not have read what the log had.
-		unwritten := min(int(l.next-l.written), len(l.changes)) //nolint:gosec // it has as many as fit in memory
+		unwritten := min(int(l.next-l.written), len(l.changes))
 		l.changes = slices.Clone(l.changes[len(l.changes)-unwritten:])
 	}
 	l.name, l.lost = name, false

@@ -52,6 +52,13 @@ func NewProcess(s certmagic.Storage, at int, fault Fault) *Process {
 	return &Process{storage: s, at: at, fault: fault}
 }
 
+// FailNext has the at-th operation from now, from 1, go wrong.
+func (p *Process) FailNext(at int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.at = p.count + at
+}
+
 // Count returns how many operations there were.
 func (p *Process) Count() int {
 	p.mu.Lock()
