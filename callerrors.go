@@ -58,6 +58,8 @@ func connectError(err error) *callError {
 	switch {
 	case is(connect.ErrPaused):
 		return newCallError(http.StatusForbidden, "connection_paused", "the connection is paused").because(err)
+	case is(connect.ErrDenied):
+		return newCallError(http.StatusForbidden, string(connect.CodeAccountNotAllowed), kindText(err, connect.ErrDenied)).because(err)
 	case is(connect.ErrExhausted):
 		return newCallError(http.StatusFailedDependency, "connection_refresh_exhausted", kindText(err, connect.ErrExhausted)).because(err)
 	case is(connect.ErrNotFound):

@@ -46,6 +46,10 @@ var (
 	// ErrPaused says that the vendor does not want a connection used.
 	ErrPaused = errors.New("paused")
 
+	// ErrDenied says that the operator's lists do not allow the account of a connection any more. The
+	// text names the account, and may be shown to the vendor.
+	ErrDenied = errors.New("account not allowed")
+
 	// ErrExhausted says that a connection's role could not be assumed for so many days that it is not
 	// tried any more. The text says since when and why, and may be shown to the vendor.
 	ErrExhausted = errors.New("exhausted")

@@ -65,7 +65,7 @@ func (s *Service) usable(c *Connection) (role, error) {
 		return role{}, err
 	}
 	if p := r.denied(); p != nil {
-		return role{}, fail(ErrPaused, p.text)
+		return role{}, fail(ErrDenied, p.text)
 	}
 	return r, nil
 }

@@ -107,9 +107,9 @@ func TestAccountsThatAreDeniedLater(t *testing.T) {
 			if err != nil {
 				t.Errorf("%s: %v", name, err)
 			}
-		} else if !errors.Is(err, ErrPaused) || !strings.Contains(err.Error(), c.Account) {
+		} else if !errors.Is(err, ErrDenied) || !strings.Contains(err.Error(), c.Account) {
 			t.Errorf("%s: %v", name, err)
-		} else if _, err := id.Fetch(t.Context(), nil); !errors.Is(err, ErrPaused) {
+		} else if _, err := id.Fetch(t.Context(), nil); !errors.Is(err, ErrDenied) {
 			t.Errorf("%s: fetching: %v", name, err)
 		}
 		v.integration.Integration, v.principals["acme-s3"] = before.Integration, principal
