@@ -216,10 +216,18 @@ func (s *Store) changeExternalID(ctx context.Context, id string, change func(*ex
 // forget removes what belongs to a session alone: its External ID, unless an account is bound to it,
 // because then it stands in a trust policy and must never be anybody else's.
 func (s *Store) forget(ctx context.Context, session *Session) error {
-	c := customerOf(session)
-	if session.Reconnect || c.Kind != "session" {
+	if session.Reconnect || customerOf(session).Kind != "session" {
 		return nil
 	}
+	for _, integration := range session.integrations() {
+		if err := s.forgetExternalID(ctx, customerOf(&Session{Integration: integration, ConnectionID: session.ConnectionID})); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *Store) forgetExternalID(ctx context.Context, c customer) error {
 	key, err := s.customerKey(ctx, c)
 	if err != nil {
 		return err

@@ -4,15 +4,26 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"slices"
 )
 
-// CreateSession is Store.CreateSession for an integration that is configured.
+// CreateSession is Store.CreateSession for an integration that is configured, or several.
 func (s *Service) CreateSession(ctx context.Context, n NewSession) (token string, session Session, err error) {
-	c, err := s.integrationOf(n.Integration)
-	if err != nil {
-		return "", Session{}, err
+	n.Choices = slices.Clone(n.Choices)
+	for i := range n.Choices {
+		c, err := s.integrationOf(n.Choices[i].Integration)
+		if err != nil {
+			return "", Session{}, err
+		}
+		n.Choices[i].Incarnation = c.incarnation()
 	}
-	n.incarnation = c.incarnation()
+	if len(n.Choices) == 0 {
+		c, err := s.integrationOf(n.Integration)
+		if err != nil {
+			return "", Session{}, err
+		}
+		n.incarnation = c.incarnation()
+	}
 	token, session, err = s.store.CreateSession(ctx, n)
 	if err == nil {
 		s.audit(ctx, session.event(AuditSessionCreated))

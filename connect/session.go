@@ -24,6 +24,10 @@ type Session struct {
 	// Incarnation is that of the integration, if it was written at run time: see Stored.
 	Incarnation string `json:"incarnation,omitempty"`
 
+	// Choices are the integrations that the customer may choose from; Integration is the one that was
+	// chosen, or empty. Empty if the session is for one integration.
+	Choices []Choice `json:"choices,omitempty"`
+
 	// EndUser and Organization are whom the vendor made the session for.
 	EndUser      EndUser      `json:"end_user,omitzero"`
 	Organization Organization `json:"organization,omitzero"`
@@ -165,6 +169,10 @@ type NewSession struct {
 	// Integration is the key of an integration, which the caller knows to exist.
 	Integration string
 
+	// Choices are several of which the customer chooses one, in place of Integration, Prefill and
+	// Guide: at most 50.
+	Choices []Choice
+
 	// EndUser and Organization are whom it is for. The External ID belongs to the organization if
 	// there is one, else to the end user, else to this session alone.
 	EndUser      EndUser
@@ -193,7 +201,7 @@ type NewSession struct {
 // check says what is wrong with it, if anything.
 func (n *NewSession) check() error {
 	for _, check := range []func() error{
-		func() error { return CheckIntegrationKey(n.Integration) },
+		n.checkChoices,
 		n.EndUser.Check,
 		n.Organization.Check,
 		n.Prefill.check,

@@ -65,6 +65,7 @@ func (s *Store) create(ctx context.Context, n NewSession, connectionID string, r
 	token, now := newToken(), s.now()
 	session := Session{
 		Integration:  n.Integration,
+		Choices:      n.Choices,
 		Incarnation:  n.incarnation,
 		EndUser:      n.EndUser,
 		Organization: n.Organization,
@@ -88,7 +89,7 @@ func (s *Store) create(ctx context.Context, n NewSession, connectionID string, r
 	if err != nil {
 		return "", Session{}, err
 	}
-	if _, err := s.ExternalIDFor(ctx, session); err != nil {
+	if err := s.presetExternalIDs(ctx, session); err != nil {
 		if cleanErr := s.drop(ctx, key, func(*Session) bool { return true }); cleanErr != nil {
 			s.options.Report(cleanErr) // It will expire.
 		}

@@ -72,11 +72,18 @@ func (h *Handler) session(r *http.Request, q *authQuery, integration string) (to
 	if err != nil {
 		return "", connect.Session{}, err
 	}
-	switch _, known := h.service.Integration(integration); {
+	_, known := h.service.Integration(integration)
+	choice, chooses := session.Choice(integration)
+	switch {
 	case !known:
 		err = errUnknownIntegration
-	case session.Integration != integration:
+	case session.Integration == integration:
+	case !chooses || session.Succeeded != "":
 		err = refuse(http.StatusBadRequest, "integration_not_allowed", "the session is not for this integration")
+	case r.Method == http.MethodPost:
+		session, err = h.store.Choose(r.Context(), token, integration)
+	default:
+		session = session.As(choice)
 	}
 	return token, session, err
 }

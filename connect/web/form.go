@@ -11,6 +11,10 @@ import (
 
 // submit takes the form: the role is to be verified, or the page to be read in another language.
 func (h *Handler) submit(v *visit) {
+	if v.r.PostForm.Has(fieldIntegration) {
+		v.choose(v.r.PostForm.Get(fieldIntegration))
+		return
+	}
 	typed := connect.Typed{RoleARN: v.r.PostForm.Get(connect.FieldRoleARN), Region: v.r.PostForm.Get(connect.FieldRegion)}
 	ctx := v.r.Context()
 	if lang := v.r.PostForm.Get("lang"); lang != "" {

@@ -51,8 +51,13 @@ type step struct {
 // show answers with the page as it stands.
 func (h *Handler) show(v *visit) {
 	// That the page is open keeps the session alive. If it can't be, the page itself says why.
-	if _, err := h.store.RenewSession(v.r.Context(), v.token); errors.Is(err, connect.ErrUnavailable) {
+	session, err := h.store.RenewSession(v.r.Context(), v.token)
+	if errors.Is(err, connect.ErrUnavailable) {
 		h.options.Report(err)
+	}
+	if err == nil && session.Integration == "" {
+		v.showChoices(&session)
+		return
 	}
 	page, err := h.service.Page(v.r.Context(), v.token)
 	if err != nil {
@@ -89,6 +94,11 @@ func (v *visit) showPage(status int, page *connect.Page) {
 }
 
 func (v *visit) connectPage(page *connect.Page) *connectPage {
+	if guide := page.Session.Guide; guide != "" {
+		with := *page.Integration
+		with.Instructions = []connect.Instruction{{URL: guide}}
+		page.Integration = &with
+	}
 	session, i := &page.Session, page.Integration
 	p := &connectPage{
 		frame:     v.frame(i),
@@ -99,11 +109,7 @@ func (v *visit) connectPage(page *connect.Page) *connectPage {
 		DoneURL:   session.SuccessURL(),
 		Until:     session.Expires,
 	}
-	for _, who := range []string{cmp.Or(session.Organization.DisplayName, session.Organization.ID), cmp.Or(session.EndUser.DisplayName, session.EndUser.Email, session.EndUser.ID)} {
-		if who != "" {
-			p.Customer = append(p.Customer, who)
-		}
-	}
+	p.Customer = customerNames(session)
 	partition := cmp.Or(page.Principal.Partition, "aws")
 	p.ExampleARN = "arn:" + partition + ":iam::123456789012:role/Name"
 	p.ExampleRegion = i.Region
@@ -120,6 +126,16 @@ func (v *visit) connectPage(page *connect.Page) *connectPage {
 	}
 	p.ByHand = handmade(page)
 	return p
+}
+
+// customerNames are whom a session is for, as the vendor calls them.
+func customerNames(session *connect.Session) (names []string) {
+	for _, who := range []string{cmp.Or(session.Organization.DisplayName, session.Organization.ID), cmp.Or(session.EndUser.DisplayName, session.EndUser.Email, session.EndUser.ID)} {
+		if who != "" {
+			names = append(names, who)
+		}
+	}
+	return names
 }
 
 var notRoleName = regexp.MustCompile(`[^A-Za-z0-9_+=,.@-]+`)

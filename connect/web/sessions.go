@@ -3,9 +3,9 @@ package web
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/connect"
@@ -18,8 +18,7 @@ func (h *Handler) createSession(r *http.Request, key *Key) (int, any, error) {
 		return 0, nil, err
 	}
 	n := h.newSession(f)
-	n.Integration = h.allowedIntegration(f, key)
-	h.readDefaults(f, &n)
+	h.assign(&n, h.choices(f, &n, h.allowedIntegrations(f, key)))
 	if n.EndUser.ID == "" && n.Organization.ID == "" && len(n.Tags) == 0 {
 		f.problem("invalid_type", "whom is the session for? write the end user's id, the organization's, or tags", "end_user")
 	}
@@ -41,8 +40,7 @@ func (h *Handler) createReconnectSession(r *http.Request, key *Key) (int, any, e
 		return 0, nil, err
 	}
 	n := h.newSession(f)
-	n.Integration = f.text("integration_id")
-	h.readDefaults(f, &n)
+	h.assign(&n, h.choices(f, &n, []string{f.text("integration_id")}))
 	connection := f.text("connection_id")
 	f.done()
 	if len(*f.problems) > 0 {
@@ -88,7 +86,7 @@ func (h *Handler) link(r *http.Request, token string) string {
 
 // newSession reads what both kinds of sessions have.
 func (h *Handler) newSession(f *fields) connect.NewSession {
-	n := connect.NewSession{AllowedReturns: h.options.ReturnURLs, Tags: tags(f, "tags")}
+	n := connect.NewSession{AllowedReturns: h.options.ReturnURLs, Tags: tags(f, "tags"), WebhookURL: f.text("webhook_url_override")}
 	if u := readEndUser(f); u != nil {
 		n.EndUser = *u
 	}
@@ -163,55 +161,100 @@ func value(f *fields, name string) (v connect.Value) {
 	return v
 }
 
-// allowedIntegration returns the one integration that a session is for. It may be left out where the
-// key has one only.
-func (h *Handler) allowedIntegration(f *fields, key *Key) string {
+// allowedIntegrations returns the integrations that a session may be for: all that the key may be used with, if
+// it names none.
+func (h *Handler) allowedIntegrations(f *fields, key *Key) []string {
 	wanted := key.Integrations
 	if f.has("allowed_integrations") {
 		wanted = f.texts("allowed_integrations")
+	} else if len(wanted) == 0 {
+		all, err := h.service.Integrations()
+		if err != nil {
+			h.options.Report(err) // Those of the configuration are there in any case.
+		}
+		for _, c := range all {
+			wanted = append(wanted, c.Key)
+		}
 	}
 	for i, w := range wanted {
-		if _, ok := h.service.Integration(w); !ok || !key.mayUse(w) {
+		_, ok := h.service.Integration(w)
+		switch {
+		case !ok || !key.mayUse(w):
 			f.problem("custom", "there is no such integration", "allowed_integrations", i)
-			return ""
+			return nil
+		case slices.Contains(wanted[:i], w):
+			f.problem("custom", "it is there twice: write it once", "allowed_integrations", i)
+			return nil
 		}
 	}
-	if len(wanted) != 1 {
-		f.problem("custom", fmt.Sprintf("a session is for one integration, and here are %d: write the key of one", len(wanted)), "allowed_integrations")
-		return ""
+	if len(wanted) == 0 {
+		f.problem("too_small", "a session is for one integration at least: write its key", "allowed_integrations")
 	}
-	return wanted[0]
+	return wanted
 }
 
-// readDefaults reads integrations_config_defaults, whose values can't be changed on the page.
-func (h *Handler) readDefaults(f *fields, n *connect.NewSession) {
-	all := f.object("integrations_config_defaults")
-	if all == nil {
+// choices reads what is known for each of the integrations.
+func (h *Handler) choices(f *fields, n *connect.NewSession, integrations []string) []connect.Choice {
+	choices := make([]connect.Choice, 0, len(integrations))
+	for _, i := range integrations {
+		choices = append(choices, connect.Choice{Integration: i, Prefill: n.Prefill})
+	}
+	if len(choices) > 1 && n.Prefill.ExternalID.Text != "" {
+		f.problem("custom", "each integration has an External ID of its own: write it in integrations_config_defaults", "prefill", "external_id")
+	}
+	each := func(name string, read func(one *fields, c *connect.Choice)) {
+		all := f.object(name)
+		if all == nil {
+			return
+		}
+		for _, key := range all.names() {
+			one := all.object(key)
+			at := slices.IndexFunc(choices, func(c connect.Choice) bool { return c.Integration == key })
+			switch {
+			case at < 0:
+				all.problem("custom", "the session is not for this integration", key)
+			case one != nil:
+				read(one, &choices[at])
+				one.done()
+			}
+		}
+	}
+	each("integrations_config_defaults", readDefaults)
+	each("overrides", func(one *fields, c *connect.Choice) { c.Guide = one.text("docs_connect") })
+	return choices
+}
+
+// assign has a session be for one integration, or for one of several.
+func (h *Handler) assign(n *connect.NewSession, choices []connect.Choice) {
+	n.Prefill = connect.Prefill{}
+	if len(choices) == 1 {
+		n.Integration, n.Prefill, n.Guide = choices[0].Integration, choices[0].Prefill, choices[0].Guide
 		return
 	}
-	for _, name := range all.names() {
-		one := all.object(name)
-		if name != n.Integration {
-			all.problem("custom", "the session is not for this integration", name)
-			continue
-		}
-		if config := one.object("connection_config"); config != nil {
-			for field, v := range map[string]*connect.Value{
-				"external_id": &n.Prefill.ExternalID, "role_arn": &n.Prefill.RoleARN, "region": &n.Prefill.Region,
-			} {
-				text := config.text(field)
-				switch {
-				case text == "":
-				case v.Text != "" && v.Text != text:
-					config.problem("custom", "prefill says otherwise: write it in one place", field)
-				default:
-					*v = connect.Value{Text: text, Fixed: true}
-				}
-			}
-			config.done()
-		}
-		one.done()
+	n.Choices = choices
+}
+
+// readDefaults reads what the vendor has decided for an integration, and can't be changed on the page.
+func readDefaults(one *fields, c *connect.Choice) {
+	one.text("user_scopes") // These two are about other kinds of credentials.
+	one.textMap("authorization_params")
+	config := one.object("connection_config")
+	if config == nil {
+		return
 	}
+	for field, v := range map[string]*connect.Value{
+		"external_id": &c.Prefill.ExternalID, "role_arn": &c.Prefill.RoleARN, "region": &c.Prefill.Region,
+	} {
+		text := config.text(field)
+		switch {
+		case text == "":
+		case v.Text != "" && v.Text != text:
+			config.problem("custom", "prefill says otherwise: write it in one place", field)
+		default:
+			*v = connect.Value{Text: text, Fixed: true}
+		}
+	}
+	config.done()
 }
 
 // readSession answers GET /connect/session.
@@ -223,19 +266,35 @@ func (h *Handler) readSession(ctx context.Context, token string) (int, any, erro
 	if session.Succeeded != "" {
 		return 0, nil, connect.ErrUsed
 	}
-	externalID, err := h.store.ExternalIDFor(ctx, session)
-	if err != nil {
-		return 0, nil, err
+	choices := session.Choices
+	if len(choices) == 0 {
+		choices = []connect.Choice{{Integration: session.Integration, Prefill: session.Prefill, Guide: session.Guide}}
 	}
-	config := map[string]string{"external_id": externalID}
-	for name, v := range map[string]connect.Value{"role_arn": session.Prefill.RoleARN, "region": session.Prefill.Region} {
-		if v.Text != "" {
-			config[name] = v.Text
+	allowed, defaults, overrides := make([]string, 0, len(choices)), map[string]any{}, map[string]any{}
+	for _, c := range choices {
+		externalID, err := h.store.ExternalIDFor(ctx, session.As(c))
+		if err != nil {
+			return 0, nil, err
+		}
+		config := map[string]string{"external_id": externalID}
+		for name, v := range map[string]connect.Value{"role_arn": c.Prefill.RoleARN, "region": c.Prefill.Region} {
+			if v.Text != "" {
+				config[name] = v.Text
+			}
+		}
+		allowed = append(allowed, c.Integration)
+		defaults[c.Integration] = map[string]any{"connection_config": config, "authorization_params": map[string]string{}}
+		if c.Guide != "" {
+			overrides[c.Integration] = map[string]string{"docs_connect": c.Guide}
 		}
 	}
 	data := map[string]any{
-		"allowed_integrations":         []string{session.Integration},
-		"integrations_config_defaults": map[string]any{session.Integration: map[string]any{"connection_config": config}},
+		"endUser":                      nil,
+		"connectUISettings":            map[string]any{},
+		"allowed_integrations":         allowed,
+		"integrations_config_defaults": defaults,
+		"overrides":                    overrides,
+		"tags":                         notNil(session.Tags),
 		"isReconnecting":               session.Reconnect,
 		"expires_at":                   timestamp(session.Expires),
 	}
