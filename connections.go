@@ -43,6 +43,11 @@ type Connections struct {
 	// How often each connection's role is assumed to see whether it still can be; at least a minute.
 	// A negative duration never does. Default: `24h`.
 	RecheckEvery caddy.Duration `json:"recheck_every,omitempty"`
+
+	// How long connections that are known are served while the storage does not answer: 10 seconds to
+	// 24 hours. What another instance changes meanwhile, for example pauses, is not known here until
+	// the storage answers again; after that time calls are refused with 503. Default: `15m`.
+	MaxStale caddy.Duration `json:"max_stale,omitempty"`
 }
 
 const (
@@ -50,11 +55,14 @@ const (
 	maxSessionLife     = 8 * time.Hour
 	maxPropagationWait = 10 * time.Minute
 	minRecheckEvery    = time.Minute
+	minMaxStale        = 10 * time.Second // Less would be a poll that was late.
+	maxMaxStale        = 24 * time.Hour
 )
 
 // checkTimes says which of the durations can't be.
 func (c *Connections) checkTimes() error {
 	life, wait, every := time.Duration(c.SessionLife), time.Duration(c.PropagationWait), time.Duration(c.RecheckEvery)
+	stale := time.Duration(c.MaxStale)
 	switch {
 	case life != 0 && (life < minSessionLife || life > maxSessionLife):
 		return fieldError("session_life", fmt.Errorf("%v: write 1m to 8h", life))
@@ -62,6 +70,8 @@ func (c *Connections) checkTimes() error {
 		return fieldError("propagation_wait", fmt.Errorf("%v: write at most 10m", wait))
 	case every > 0 && every < minRecheckEvery:
 		return fieldError("recheck_every", fmt.Errorf("%v: write at least 1m", every))
+	case stale != 0 && (stale < minMaxStale || stale > maxMaxStale):
+		return fieldError("max_stale", fmt.Errorf("%v: write 10s to 24h", stale))
 	}
 	return nil
 }
@@ -120,7 +130,7 @@ func (a *App) provisionConnect(ctx caddy.Context) error {
 	}
 	integrations := make(map[string]*connect.Configured, len(a.Integrations))
 	key := []string{storageKey(ctx.Storage()), strings.Join(keyIDs, " "), fmt.Sprint(
-		a.Connections.SessionLife, a.Connections.PropagationWait, a.Connections.RecheckEvery,
+		a.Connections.SessionLife, a.Connections.PropagationWait, a.Connections.RecheckEvery, a.Connections.MaxStale,
 	)}
 	for _, name := range slices.Sorted(maps.Keys(a.Integrations)) {
 		c, way, err := a.configure(ctx, name, a.Integrations[name])

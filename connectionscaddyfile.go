@@ -16,6 +16,7 @@ import (
 //	    session_life     <duration>
 //	    propagation_wait <duration>|off
 //	    recheck_every    <duration>|off
+//	    max_stale        <duration>
 //	}
 //
 // old_key may be given several times.
@@ -45,8 +46,10 @@ func (c *Connections) unmarshal(d *caddyfile.Dispenser) error {
 			c.PropagationWait, err = durationOrOff(d, "write 1s to 10m, or off")
 		case "recheck_every":
 			c.RecheckEvery, err = durationOrOff(d, "write 1m or more, or off")
+		case "max_stale":
+			c.MaxStale, err = aDuration(d, "write 10s to 24h")
 		default:
-			err = sources.Unknown(d, "key", "old_key", "session_life", "propagation_wait", "recheck_every")
+			err = sources.Unknown(d, "key", "old_key", "session_life", "propagation_wait", "recheck_every", "max_stale")
 		}
 		if err != nil {
 			return err

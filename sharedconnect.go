@@ -48,6 +48,7 @@ func newSharedConnect(storage certmagic.Storage, ring *seal.Ring, c *Connections
 		Report:          report,
 		PropagationWait: time.Duration(c.PropagationWait),
 		RecheckEvery:    time.Duration(c.RecheckEvery),
+		MaxStale:        time.Duration(c.MaxStale),
 	})
 	return s, err
 }

@@ -143,6 +143,7 @@ func TestBadConnections(t *testing.T) {
 		{"session_life", "connections {\nkey " + good + "\nsession_life 9h\n}", key, "write 1m to 8h"},
 		{"propagation_wait", "connections {\nkey " + good + "\npropagation_wait 11m\n}", key, "write at most 10m"},
 		{"propagation_wait no", "connections {\nkey " + good + "\npropagation_wait no\n}", key, "write 1s to 10m, or off"},
+		{"max_stale", "connections {\nkey " + good + "\nmax_stale 5s\n}", key, "write 10s to 24h"},
 		{"recheck_every", "connections {\nkey " + good + "\nrecheck_every 1s\n}", key, "write at least 1m"},
 		{"an integration without a key", "connections {\nkey " + good + "\n}\nintegration", key, "integration has no value"},
 		{"an integration with a slash", "connections {\nkey " + good + "\n}\nintegration a/b", key, "is no key of an integration"},
