@@ -243,6 +243,17 @@ func (b *bed) pageCases(javaScript bool, embedder string) []*pageCase {
 	late := b.own(nil)
 	_, link = late.session()
 	add(&pageCase{Name: "too late", Link: link, Role: roles + "X", onPage: func() { late.later.Store(int64(24 * time.Hour)) }, code: "session_expired"})
+	// In frames. The browser is told to take no cookies of third parties but those that are kept apart.
+	customers++
+	framed := b.sessionOf("/framed", "acme-s3", fmt.Sprintf("%s-%d", mode, customers), "", "")
+	add(&pageCase{Name: "in a frame", Link: framed, Within: embedder + "/?frame=" + url.QueryEscape(framed), role: role("Framed", askForID)})
+	stranger := acme()
+	add(&pageCase{Name: "in a frame of a stranger", Link: stranger, Within: embedder + "/?frame=" + url.QueryEscape(stranger), Refused: true})
+
+	// What follows has no script in it, or differs in words alone.
+	if !javaScript {
+		return all
+	}
 	revoked := acme()
 	u, err := url.Parse(revoked)
 	if err != nil {
@@ -258,13 +269,6 @@ func (b *bed) pageCases(javaScript bool, embedder string) []*pageCase {
 	add(&pageCase{Name: "no page", Link: "http://" + b.site + "/connect/elsewhere", code: "not_found"})
 	_, link = late.session()
 	add(&pageCase{Name: "no HTTPS", Link: atAnotherHost(link), code: "https_required"})
-
-	// In frames. The browser is told to take no cookies of third parties but those that are kept apart.
-	customers++
-	framed := b.sessionOf("/framed", "acme-s3", fmt.Sprintf("%s-%d", mode, customers), "", "")
-	add(&pageCase{Name: "in a frame", Link: framed, Within: embedder + "/?frame=" + url.QueryEscape(framed), role: role("Framed", askForID)})
-	stranger := acme()
-	add(&pageCase{Name: "in a frame of a stranger", Link: stranger, Within: embedder + "/?frame=" + url.QueryEscape(stranger), Refused: true})
 
 	// In other languages.
 	for _, lang := range []string{"de", "es", "fr", "ja"} {
