@@ -51,6 +51,8 @@ type ByConnection struct {
 	// configured are the integrations of the configuration, whose allow-lists the operator wrote.
 	configured              map[string]*Integration
 	connection, integration value
+	// storage tells calls apart whose integrations have the same key.
+	storage string
 }
 
 // byConnection says whether requests are calls on a customer's behalf.
@@ -59,7 +61,7 @@ func (b *ByConnection) byConnection() bool { return b.Connection != "" }
 var errConnectionAlone = errors.New("there is no connection that it is about: write `connection ID`")
 
 // provisionConnection checks the configuration. It does not touch the network.
-func (h *Handler) provisionConnection() error {
+func (h *Handler) provisionConnection(ctx caddy.Context) error {
 	b := &h.ByConnection
 	if !b.byConnection() {
 		for _, f := range []struct {
@@ -83,6 +85,7 @@ func (h *Handler) provisionConnection() error {
 	if h.app.connect == nil {
 		return fieldError("connection", errNoConnections)
 	}
+	b.storage = storageKey(ctx.Storage())
 	b.connects, b.configured = h.app.connect.Service, h.app.Integrations
 	var err error
 	if b.connection, err = newValue(b.Connection, checkConnectionID); err != nil {
@@ -366,11 +369,11 @@ func (c *call) reaches(dialled string) error {
 }
 
 // count counts a call, or says that there were too many.
-func (c *call) count(now time.Time) error {
+func (c *call) count(now time.Time, storage string) error {
 	wait := callRates.take(
 		now,
-		counted{"integration " + c.integration.Key, c.integration.Limits.Rate},
-		counted{"connection " + c.connection.ID, c.connection.Limits.Rate},
+		counted{storage + " integration " + c.integration.Key, c.integration.Limits.Rate},
+		counted{storage + " connection " + c.connection.ID, c.connection.Limits.Rate},
 	)
 	if wait <= 0 {
 		return nil

@@ -195,7 +195,7 @@ func knownIntegrations(h httpcaddyfile.Helper, d *caddyfile.Dispenser, b *ByConn
 	}
 	defined := slices.Sorted(maps.Keys(app.Integrations))
 	unknown := func(at *caddyfile.Dispenser, who, name string) error {
-		if sources.HasPlaceholder(name) || slices.Contains(defined, name) {
+		if sources.HasPlaceholder(name) || slices.Contains(defined, name) || app.RuntimeIntegrations != nil {
 			return nil
 		}
 		return at.WrapErr(fmt.Errorf("%sthere is no integration %q: define it in the global option aws_sigv4 (defined: %s)", who, name, strings.Join(defined, ", ")))

@@ -103,7 +103,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 			return fieldError("strip_prefix", err)
 		}
 	}
-	if err := h.provisionConnection(); err != nil {
+	if err := h.provisionConnection(ctx); err != nil {
 		return err
 	}
 	if !h.Defer && (h.byConnection() || h.Host != "" || h.Service != "" || h.Region != "") {
@@ -191,7 +191,7 @@ func (h *Handler) prepare(r *http.Request, repl *caddy.Replacer) (*plan, *http.R
 	}
 	if p.call != nil {
 		if err = p.call.permit(r.Method, r.Header, p.dest, p.target); err == nil {
-			err = p.call.count(time.Now())
+			err = p.call.count(time.Now(), h.storage)
 		}
 		if err != nil {
 			return p, nil, err
