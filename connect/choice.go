@@ -68,8 +68,8 @@ func (s *Session) Choice(integration string) (Choice, bool) {
 	return Choice{}, false
 }
 
-// integrations are all that the session is, or may be, for.
-func (s *Session) integrations() []string {
+// Integrations are the keys of all that the session is, or may be, for.
+func (s *Session) Integrations() []string {
 	if len(s.Choices) == 0 {
 		return []string{s.Integration}
 	}

@@ -219,7 +219,7 @@ func (s *Store) forget(ctx context.Context, session *Session) error {
 	if session.Reconnect || customerOf(session).Kind != "session" {
 		return nil
 	}
-	for _, integration := range session.integrations() {
+	for _, integration := range session.Integrations() {
 		if err := s.forgetExternalID(ctx, customerOf(&Session{Integration: integration, ConnectionID: session.ConnectionID})); err != nil {
 			return err
 		}

@@ -44,24 +44,24 @@ func (h *Handler) listConnections(r *http.Request, key *Key) (int, any, error) {
 	}
 	var none bool
 	if f.Integrations, none = key.narrow(wanted); none {
-		return http.StatusOK, connectionsJSON(nil, ""), nil
+		return http.StatusOK, connectionsJSON(nil, "", 0), nil
 	}
 	ctx := r.Context()
 	if skip > 0 {
-		skipped, next, err := h.store.Connections(ctx, f, "", skip)
+		_, next, total, err := h.service.List(ctx, f, "", skip)
 		if err != nil {
 			return 0, nil, err
 		}
-		if next == "" || len(skipped) < skip {
-			return http.StatusOK, connectionsJSON(nil, ""), nil
+		if next == "" {
+			return http.StatusOK, connectionsJSON(nil, "", total), nil
 		}
 		after = next
 	}
-	page, next, err := h.store.Connections(ctx, f, after, limit)
+	page, next, total, err := h.service.List(ctx, f, after, limit)
 	if err != nil {
 		return 0, nil, err
 	}
-	return http.StatusOK, connectionsJSON(page, next), nil
+	return http.StatusOK, connectionsJSON(page, next, total), nil
 }
 
 // narrow returns the integrations of a list that the key may be used with, of all if the list is empty; none
@@ -79,14 +79,14 @@ func (k *Key) narrow(list string) (integrations []string, none bool) {
 }
 
 // connectionsJSON is a page of connections as the API writes it.
-func connectionsJSON(page []connect.Connection, next string) any {
+func connectionsJSON(page []connect.Connection, next string, total int) any {
 	list := make([]any, 0, len(page))
 	for n := range page {
 		out := briefJSON(&page[n])
 		out["created"] = timestamp(page[n].Created)
 		list = append(list, out)
 	}
-	return map[string]any{"connections": list, "next": nullable(next)}
+	return map[string]any{"connections": list, "next": nullable(next), "total": total}
 }
 
 // fullJSON is a connection as the API writes it when it is asked for. There are no credentials in it.
@@ -158,7 +158,7 @@ func number(id string) uint64 {
 		if digits > 14 {
 			break
 		}
-		n = n<<4 | uint64(d) //nolint:gosec // it is one of sixteen
+		n = n<<4 | uint64(d)
 	}
 	return n
 }

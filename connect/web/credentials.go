@@ -2,6 +2,7 @@ package web
 
 import (
 	"errors"
+	"maps"
 	"net/http"
 	"time"
 
@@ -20,9 +21,7 @@ func credentialsJSON(c *connect.Connection, service string, creds sigv4.Credenti
 		"type": "AWS_SIGV4", "raw": raw,
 		"role_arn": c.RoleARN, "external_id": c.ExternalID, "region": c.Region, "service": service,
 	}
-	for name, value := range raw {
-		out[name] = value
-	}
+	maps.Copy(out, raw)
 	return out
 }
 

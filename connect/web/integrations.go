@@ -57,16 +57,18 @@ func unavailable(err error) error {
 	return refuse(http.StatusServiceUnavailable, "storage_unavailable", "the storage does not answer: try again").because(err)
 }
 
-// integrationOfToken answers GET /integrations to the browser of a customer: with the one that the session
-// is for, and what the page shows of it.
+// integrationOfToken answers GET /integrations to the browser of a customer: with those that the session
+// is, or may be, for, and what the page shows of it.
 func (h *Handler) integrationOfToken(ctx context.Context, token string) (int, any, error) {
 	session, err := h.store.Session(ctx, token)
 	if err != nil {
 		return 0, nil, err
 	}
 	list := []any{}
-	if c, ok := h.service.Integration(session.Integration); ok {
-		list = append(list, shownIntegrationJSON(c))
+	for _, key := range session.Integrations() {
+		if c, ok := h.service.Integration(key); ok {
+			list = append(list, shownIntegrationJSON(c))
+		}
 	}
 	return http.StatusOK, map[string]any{"data": list}, nil
 }

@@ -37,6 +37,8 @@ func verificationError(v *connect.Verification) *apiError {
 		e.Code = "external_id_mismatch"
 	case connect.CodeSessionExpired, connect.CodeSessionRevoked, connect.CodeSessionUsed:
 		e.Status = http.StatusUnauthorized
+	case connect.CodeRegionNotAllowed, connect.CodeAccountNotAllowed, connect.CodePartitionMismatch, connect.CodePrefillMismatch:
+		// These are their own words.
 	}
 	return e
 }
