@@ -10,7 +10,10 @@ import (
 	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/internal/wireverify"
 )
 
-const callSecret = "caller-key-0123456789abcdef"
+const (
+	callSecret   = "caller-key-0123456789abcdef"
+	updateSecret = "update-key-0123456789abcdef"
+)
 
 // callBed is a bed whose site also makes calls on behalf of customers, below /proxy.
 type callBed struct {
@@ -67,7 +70,7 @@ func (b *callBed) config(p callParts) string {
 		p.proxy = "aws_sigv4 connection {\n" + p.options + p.form + "\ntransport aws_sigv4 {\n" + p.http + "\n}\n}"
 	}
 	return strings.Replace(b.caddyfile(connectParts{
-		before: p.global, integration: p.target + "\n" + p.integration,
+		before: p.global, handler: "api_key updater " + updateSecret + " {\nscopes connections:update\n}", integration: p.target + "\n" + p.integration,
 		wrap: "handle /proxy* {\n" + p.proxy + "\n}\n" + p.errors + "\nhandle",
 	}), "integration acme-s3 {", p.more+"\nintegration acme-s3 {", 1)
 }
