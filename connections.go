@@ -48,6 +48,14 @@ type Connections struct {
 	// 24 hours. What another instance changes meanwhile, for example pauses, is not known here until
 	// the storage answers again; after that time calls are refused with 503. Default: `15m`.
 	MaxStale caddy.Duration `json:"max_stale,omitempty"`
+
+	// On how many days (UTC) in a row a connection's role must have failed until it is no longer
+	// tried: calls then fail with the reason, and it is rechecked once a week. A negative number
+	// never gives up. Default: `4`.
+	ExhaustedAfter int `json:"exhausted_after,omitempty"`
+
+	// Where the vendor is told what happens to connections. Default: nowhere.
+	Webhooks []Webhook `json:"webhooks,omitempty"`
 }
 
 const (
@@ -57,6 +65,7 @@ const (
 	minRecheckEvery    = time.Minute
 	minMaxStale        = 10 * time.Second // Less would be a poll that was late.
 	maxMaxStale        = 24 * time.Hour
+	maxExhaustedAfter  = 365
 )
 
 // checkTimes says which of the durations can't be.
@@ -72,6 +81,8 @@ func (c *Connections) checkTimes() error {
 		return fieldError("recheck_every", fmt.Errorf("%v: write at least 1m", every))
 	case stale != 0 && (stale < minMaxStale || stale > maxMaxStale):
 		return fieldError("max_stale", fmt.Errorf("%v: write 10s to 24h", stale))
+	case c.ExhaustedAfter > maxExhaustedAfter:
+		return fieldError("exhausted_after", fmt.Errorf("%d: write at most %d days", c.ExhaustedAfter, maxExhaustedAfter))
 	}
 	return nil
 }
@@ -128,10 +139,14 @@ func (a *App) provisionConnect(ctx caddy.Context) error {
 	if err := a.Connections.checkTimes(); err != nil {
 		return fieldError("connections", err)
 	}
+	webhooks, webhooksKey, err := a.Connections.webhooks(a.logger)
+	if err != nil {
+		return err
+	}
 	integrations := make(map[string]*connect.Configured, len(a.Integrations))
 	key := []string{storageKey(ctx.Storage()), strings.Join(keyIDs, " "), fmt.Sprint(
-		a.Connections.SessionLife, a.Connections.PropagationWait, a.Connections.RecheckEvery, a.Connections.MaxStale,
-	)}
+		a.Connections.SessionLife, a.Connections.PropagationWait, a.Connections.RecheckEvery, a.Connections.MaxStale, a.Connections.ExhaustedAfter,
+	), webhooksKey}
 	for _, name := range slices.Sorted(maps.Keys(a.Integrations)) {
 		c, way, err := a.configure(ctx, name, a.Integrations[name])
 		if err != nil {
@@ -151,7 +166,7 @@ func (a *App) provisionConnect(ctx caddy.Context) error {
 	key = append(key, "runtime", way)
 	pooled := credentials.NewKey(key...)
 	shared, _, err := connectServices.LoadOrNew(pooled, func() (caddy.Destructor, error) {
-		return newSharedConnect(ctx.Storage(), ring, a.Connections, integrations, runtime)
+		return newSharedConnect(ctx.Storage(), ring, a.Connections, integrations, runtime, webhooks)
 	})
 	if err != nil {
 		return fieldError("connections", err)
@@ -170,7 +185,7 @@ func (a *App) startConnect(ctx caddy.Context) {
 		return
 	}
 	a.release = append(a.release, a.connect.storage.attach(ctx.Storage()), a.connect.listener.attach(&connectLog{a.logger, a.events}))
-	a.connect.start.Do(a.connect.Start)
+	a.connect.start.Do(a.connect.begin)
 }
 
 // stopConnect gives the service back. With the last configuration that used it, it ends: it is told to

@@ -17,9 +17,14 @@ import (
 //	    propagation_wait <duration>|off
 //	    recheck_every    <duration>|off
 //	    max_stale        <duration>
+//	    exhausted_after  <days>|off
+//	    webhook          <url>|override {
+//	        secret <secret> [<secret>]
+//	        events <events...>
+//	    }
 //	}
 //
-// old_key may be given several times.
+// old_key and webhook may be given several times.
 func (c *Connections) unmarshal(d *caddyfile.Dispenser) error {
 	if _, err := sources.Args(d, 0, 0); err != nil {
 		return err
@@ -29,6 +34,12 @@ func (c *Connections) unmarshal(d *caddyfile.Dispenser) error {
 		option := d.Val()
 		if option == "old_key" {
 			if err := appendValues(d, &c.OldKeys, checkSealKey); err != nil {
+				return err
+			}
+			continue
+		}
+		if option == "webhook" {
+			if err := c.unmarshalWebhook(d); err != nil {
 				return err
 			}
 			continue
@@ -48,8 +59,10 @@ func (c *Connections) unmarshal(d *caddyfile.Dispenser) error {
 			c.RecheckEvery, err = durationOrOff(d, "write 1m or more, or off")
 		case "max_stale":
 			c.MaxStale, err = aDuration(d, "write 10s to 24h")
+		case "exhausted_after":
+			c.ExhaustedAfter, err = daysOrOff(d)
 		default:
-			err = sources.Unknown(d, "key", "old_key", "session_life", "propagation_wait", "recheck_every", "max_stale")
+			err = sources.Unknown(d, "key", "old_key", "session_life", "propagation_wait", "recheck_every", "max_stale", "exhausted_after", "webhook")
 		}
 		if err != nil {
 			return err

@@ -43,6 +43,14 @@ var (
 		Help: "Answers in which AWS did not accept credentials that should be valid, by what followed (signed_again, no_newer, not_repeatable or error).",
 	}, []string{"outcome"})
 
+	webhooksTotal = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Namespace: "caddy", Subsystem: appName, Name: "webhooks_total",
+		Help: "Attempts to send webhooks, by outcome: delivered, failed (tried again) or dropped.",
+	}, []string{"outcome"})
+
+	webhookQueueDesc = prometheus.NewDesc("caddy_"+appName+"_webhook_queue_length",
+		"Webhooks that wait to be sent, as far as this instance knows.", nil, nil)
+
 	remainingDesc = prometheus.NewDesc("caddy_"+appName+"_credentials_remaining_seconds",
 		"How long named credentials are still valid; 0 if there are none. Those that never expire are left out.",
 		[]string{"name"}, nil)
@@ -62,7 +70,7 @@ var (
 // registerMetrics adds the metrics to a configuration's registry.
 func registerMetrics(r *prometheus.Registry) error {
 	for _, c := range []prometheus.Collector{
-		fetchesTotal, fetchSeconds, stsErrorsTotal, requestsTotal, refusedTokensTotal, callsTotal, callRetriesTotal, stateCollector{},
+		fetchesTotal, fetchSeconds, stsErrorsTotal, requestsTotal, refusedTokensTotal, callsTotal, callRetriesTotal, webhooksTotal, stateCollector{},
 	} {
 		if err := r.Register(c); err != nil {
 			if _, ok := errors.AsType[prometheus.AlreadyRegisteredError](err); !ok {
@@ -81,6 +89,7 @@ type stateCollector struct{}
 func (stateCollector) Describe(ch chan<- *prometheus.Desc) {
 	ch <- remainingDesc
 	ch <- identitiesDesc
+	ch <- webhookQueueDesc
 }
 
 // Collect implements prometheus.Collector.
@@ -90,6 +99,9 @@ func (stateCollector) Collect(ch chan<- prometheus.Metric) {
 		return
 	}
 	ch <- prometheus.MustNewConstMetric(identitiesDesc, prometheus.GaugeValue, float64(a.cache.Len()))
+	if a.connect != nil {
+		ch <- prometheus.MustNewConstMetric(webhookQueueDesc, prometheus.GaugeValue, float64(a.connect.webhooks.QueueLength()))
+	}
 	now := time.Now()
 	for name, id := range a.identities {
 		st := a.cache.StatusOf(id)

@@ -13,6 +13,7 @@ import (
 
 	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/connect"
 	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/connect/seal"
+	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/connect/webhook"
 	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/credentials"
 )
 
@@ -23,13 +24,14 @@ var connectServices = caddy.NewUsagePool()
 // sharedConnect is a service that several configurations use one after another.
 type sharedConnect struct {
 	*connect.Service
+	webhooks *webhook.Sender
 	storage  *sharedStorage
 	listener *latest[*connectLog]
 	start    sync.Once
 }
 
 // newSharedConnect makes a service.
-func newSharedConnect(storage certmagic.Storage, ring *seal.Ring, c *Connections, integrations map[string]*connect.Configured, runtime *connect.Runtime) (*sharedConnect, error) {
+func newSharedConnect(storage certmagic.Storage, ring *seal.Ring, c *Connections, integrations map[string]*connect.Configured, runtime *connect.Runtime, webhooks []webhook.Endpoint) (*sharedConnect, error) {
 	s := &sharedConnect{
 		storage:  &sharedStorage{latest: latest[certmagic.Storage]{last: storage}, locks: make(map[string]certmagic.Storage)},
 		listener: new(latest[*connectLog]),
@@ -39,6 +41,14 @@ func newSharedConnect(storage certmagic.Storage, ring *seal.Ring, c *Connections
 	if err != nil {
 		return nil, err
 	}
+	s.webhooks, err = webhook.New(webhook.Options{
+		Store: records, Endpoints: webhooks, Report: report,
+		Observe: func(d webhook.Delivery) { s.listener.get().delivered(d) },
+	})
+	if err != nil {
+		return nil, fieldError("webhooks", err)
+	}
+	records.SetAnnouncer(s.webhooks)
 	s.Service, err = connect.NewService(connect.ServiceOptions{
 		Store:           records,
 		Integrations:    integrations,
@@ -49,13 +59,21 @@ func newSharedConnect(storage certmagic.Storage, ring *seal.Ring, c *Connections
 		PropagationWait: time.Duration(c.PropagationWait),
 		RecheckEvery:    time.Duration(c.RecheckEvery),
 		MaxStale:        time.Duration(c.MaxStale),
+		ExhaustedAfter:  c.ExhaustedAfter,
 	})
 	return s, err
 }
 
-// Destruct ends what the service does.
+// begin starts what the service does by itself.
+func (s *sharedConnect) begin() {
+	s.webhooks.Start()
+	s.Start()
+}
+
+// Destruct ends what the service does, and then what tells of it.
 func (s *sharedConnect) Destruct() error {
 	s.Close()
+	s.webhooks.Close()
 	return nil
 }
 

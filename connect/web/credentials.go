@@ -34,6 +34,8 @@ func (h *Handler) noCredentials(err error, connection map[string]any) error {
 		return &apiError{Status: http.StatusFailedDependency, Code: "connection_paused", Message: "the connection is paused, and has no credentials until it is resumed", Payload: payload}
 	case errors.Is(err, connect.ErrDenied):
 		return &apiError{Status: http.StatusFailedDependency, Code: string(connect.CodeAccountNotAllowed), Message: "the operator does not allow the connection's account any more", Payload: payload}
+	case errors.Is(err, connect.ErrExhausted):
+		return &apiError{Status: http.StatusFailedDependency, Code: "connection_refresh_exhausted", Message: err.Error(), Payload: payload}
 	case errors.Is(err, connect.ErrNotFound):
 		return errNoConnection // It was deleted meanwhile, or its integration is gone.
 	case errors.Is(err, connect.ErrUnavailable):
