@@ -182,11 +182,12 @@ func (x *index) between(after, to string) []string {
 	return ids
 }
 
-// page returns up to limit of the connections that a filter chooses, those after an ID, in the order of
-// their IDs, the ID to go on after, "" at the end, and how many the filter chooses in all.
-func (x *index) page(f Filter, after string, limit int) (chosen []*indexed, next string, total int) {
+// page returns up to limit of the connections that a filter chooses, those after an ID but the first few of
+// them, in the order of their IDs, the ID to go on after, "" at the end, and how many the filter chooses in all.
+func (x *index) page(f Filter, after string, skip, limit int) (chosen []*indexed, next string, total int) {
 	limit = max(limit, 1)
-	lists, exact := x.copyFor(f, after, limit, &total)
+	most := skip + limit + 1 // One more tells whether there is another page.
+	lists, exact := x.copyFor(f, after, most, &total)
 	search := strings.ToLower(f.Search)
 	f.Search = ""
 	for _, l := range lists {
@@ -200,7 +201,7 @@ func (x *index) page(f Filter, after string, limit int) (chosen []*indexed, next
 				continue
 			}
 			total++
-			if taken <= limit && e.connection.ID > after {
+			if taken < most && e.connection.ID > after {
 				chosen = append(chosen, e)
 				taken++
 			}
@@ -209,6 +210,7 @@ func (x *index) page(f Filter, after string, limit int) (chosen []*indexed, next
 	if len(lists) > 1 {
 		slices.SortFunc(chosen, func(a, b *indexed) int { return cmp.Compare(a.connection.ID, b.connection.ID) })
 	}
+	chosen = chosen[min(skip, len(chosen)):]
 	if len(chosen) > limit {
 		chosen = chosen[:limit]
 		next = chosen[limit-1].connection.ID
@@ -218,7 +220,7 @@ func (x *index) page(f Filter, after string, limit int) (chosen []*indexed, next
 
 // copyFor copies what page has to look at, so that nobody waits for it meanwhile: of lists that hold all that
 // the filter chooses, and nothing else, the page, whose total is then known; else all.
-func (x *index) copyFor(f Filter, after string, limit int, total *int) (lists []indexList, exact bool) {
+func (x *index) copyFor(f Filter, after string, most int, total *int) (lists []indexList, exact bool) {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
 	lists, exact = x.candidates(f)
@@ -229,7 +231,7 @@ func (x *index) copyFor(f Filter, after string, limit int, total *int) (lists []
 				from++
 			}
 			*total += len(l)
-			l = l[from:min(len(l), from+limit+1)]
+			l = l[from:min(len(l), from+most)]
 		}
 		lists[i] = slices.Clone(l)
 	}

@@ -71,10 +71,13 @@ func TestPagesOfTheIndex(t *testing.T) {
 					want = append(want, id)
 				}
 			}
+			if page, _, total := x.page(f, "", 5, 3); total != len(want) || len(page) != min(3, max(0, len(want)-5)) || len(page) > 0 && page[0].connection.ID != want[5] {
+				t.Fatalf("%+v: %d after 5 of %d", f, len(page), total)
+			}
 			for _, limit := range []int{1, 7, 1000} {
 				var got []string
 				for after, n := "", 0; ; n++ {
-					page, next, total := x.page(f, after, limit)
+					page, next, total := x.page(f, after, 0, limit)
 					for _, e := range page {
 						got = append(got, e.connection.ID)
 						if !reflect.DeepEqual(e.connection, truth[e.connection.ID]) {

@@ -37,14 +37,16 @@ func (r *replica) lookup(ctx context.Context, id string) (Connection, error) {
 		return known.connection.clone(), nil
 	}
 	// Another instance may have made it just now, or this one's own change of it failed.
-	c, err := r.store.Connection(ctx, id)
+	e, err := r.read(ctx, id)
 	switch {
+	case err == nil:
+		return e.connection.clone(), nil
 	case known != nil && errors.Is(err, ErrUnavailable):
 		return known.connection.clone(), nil
 	case failing && errors.Is(err, ErrNotFound):
-		return Connection{}, fmt.Errorf("%w: it is not known whether there is such a connection", ErrUnavailable)
+		err = fmt.Errorf("%w: it is not known whether there is such a connection", ErrUnavailable)
 	}
-	return c, err
+	return Connection{}, err
 }
 
 // stale says whether nothing was heard of the storage for too long. The caller holds mu.
@@ -66,14 +68,19 @@ func (r *replica) stale() error {
 // seconds. Right after Start it waits until all connections have been loaded. If that takes too long, or
 // the storage does not answer for ServiceOptions.MaxStale, the error is ErrUnavailable.
 func (s *Service) List(ctx context.Context, f Filter, after string, limit int) (chosen []Connection, next string, total int, err error) {
+	return s.ListFrom(ctx, f, after, 0, limit)
+}
+
+// ListFrom is List without the first few after the given ID.
+func (s *Service) ListFrom(ctx context.Context, f Filter, after string, skip, limit int) (chosen []Connection, next string, total int, err error) {
 	r := s.replica
 	if !r.isStarted() {
-		return s.listStored(ctx, f, after, limit)
+		return s.listStored(ctx, f, after, skip, limit)
 	}
 	if err := r.ready(ctx); err != nil {
 		return nil, "", 0, err
 	}
-	found, next, total := r.index.page(f, after, limit)
+	found, next, total := r.index.page(f, after, skip, limit)
 	chosen = make([]Connection, 0, len(found))
 	for _, e := range found {
 		chosen = append(chosen, e.connection.clone())
@@ -104,10 +111,12 @@ func (r *replica) isStarted() bool {
 }
 
 // listStored is List without Start.
-func (s *Service) listStored(ctx context.Context, f Filter, after string, limit int) (chosen []Connection, next string, total int, err error) {
-	if chosen, next, err = s.store.Connections(ctx, f, after, limit); err != nil {
+func (s *Service) listStored(ctx context.Context, f Filter, after string, skip, limit int) (chosen []Connection, next string, total int, err error) {
+	limit = max(limit, 1)
+	if chosen, next, err = s.store.Connections(ctx, f, after, skip+limit); err != nil {
 		return nil, "", 0, err
 	}
+	chosen = chosen[min(skip, len(chosen)):]
 	for from := ""; ; {
 		some, more, err := s.store.Connections(ctx, f, from, loadPage)
 		if err != nil {
@@ -129,7 +138,7 @@ func (s *Service) pageOf(ctx context.Context, after string, limit int) (page []C
 	if err := r.ready(ctx); err != nil {
 		return nil, "", err
 	}
-	found, next, _ := r.index.page(Filter{}, after, limit)
+	found, next, _ := r.index.page(Filter{}, after, 0, limit)
 	for _, e := range found {
 		page = append(page, e.connection)
 	}

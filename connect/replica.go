@@ -140,6 +140,9 @@ func (r *replica) poll(ctx context.Context) error {
 		r.loads++
 		r.mu.Unlock()
 		if err = r.reader.Begin(ctx); err == nil {
+			r.mu.Lock()
+			r.polled = began
+			r.mu.Unlock()
 			select {
 			case r.reload <- struct{}{}:
 			default:
@@ -221,31 +224,42 @@ func (r *replica) refreshAll(ctx context.Context, ids []string, done func(id, di
 
 // refresh reads a connection, and returns the digest of what is stored.
 func (r *replica) refresh(ctx context.Context, id string) (digest string, err error) {
+	e, err := r.read(ctx, id)
+	switch {
+	case errors.Is(err, ErrDamaged):
+		r.report(err)
+		return "", nil
+	case errors.Is(err, ErrNotFound):
+		return "", nil
+	case err != nil:
+		return "", err
+	}
+	return e.state, nil
+}
+
+// read reads a connection into memory. One that is not found, or can't be read, is in memory no more.
+func (r *replica) read(ctx context.Context, id string) (e *indexed, err error) {
 	key, err := connectionKey(id)
 	if err != nil {
-		return "", nil //nolint:nilerr // nothing can be stored there
+		return nil, err
 	}
 	for {
 		version := r.index.version(id)
 		var c Connection
-		digest, err = r.store.records.GetDigest(ctx, key, &c)
-		e := newIndexed(c, digest)
+		digest, err := r.store.records.GetDigest(ctx, key, &c)
 		switch {
-		case errors.Is(err, ErrDamaged):
-			r.report(err)
-			e = nil
-		case errors.Is(err, ErrNotFound):
-			if r.index.get(id) != nil {
-				if err := changelog.Present(ctx, r.store.records); err != nil {
-					return "", err
-				}
+		case err == nil:
+			e = newIndexed(c, digest)
+		case errors.Is(err, ErrNotFound) && r.index.get(id) != nil:
+			if absent := changelog.Present(ctx, r.store.records); absent != nil {
+				return nil, absent
 			}
-			e = nil
-		case err != nil:
-			return "", err
+		case errors.Is(err, ErrNotFound), errors.Is(err, ErrDamaged):
+		default:
+			return nil, err
 		}
 		if r.index.replace(id, version, e) {
-			return digest, nil
+			return e, err
 		}
 	}
 }

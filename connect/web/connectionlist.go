@@ -46,18 +46,7 @@ func (h *Handler) listConnections(r *http.Request, key *Key) (int, any, error) {
 	if f.Integrations, none = key.narrow(wanted); none {
 		return http.StatusOK, connectionsJSON(nil, "", 0), nil
 	}
-	ctx := r.Context()
-	if skip > 0 {
-		_, next, total, err := h.service.List(ctx, f, "", skip)
-		if err != nil {
-			return 0, nil, err
-		}
-		if next == "" {
-			return http.StatusOK, connectionsJSON(nil, "", total), nil
-		}
-		after = next
-	}
-	page, next, total, err := h.service.List(ctx, f, after, limit)
+	page, next, total, err := h.service.ListFrom(r.Context(), f, after, skip, limit)
 	if err != nil {
 		return 0, nil, err
 	}

@@ -35,6 +35,9 @@ func (h *Handler) knows(key *Key, integration string) error {
 // connection returns a connection, if a key may know of it, and if it belongs to an integration, should one be named.
 func (h *Handler) connection(ctx context.Context, key *Key, id, integration string) (connect.Connection, error) {
 	c, err := h.store.Connection(ctx, id)
+	if errors.Is(err, connect.ErrUnavailable) {
+		c, err = h.service.Lookup(ctx, id) // It may be known all the same.
+	}
 	if errors.Is(err, connect.ErrNotFound) || err == nil && (!key.mayUse(c.Integration) || integration != "" && integration != c.Integration) {
 		err = errNoConnection
 	}
