@@ -12,6 +12,8 @@ const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.mi
 const {program, cases, account, screenshots} = JSON.parse(readFileSync(0, "utf8"));
 const browser = await chromium.launch({executablePath: program, args: [
   "--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking", "--disable-component-update", "--disable-sync",
+  // Few processes: their starts cost more than the pages.
+  "--renderer-process-limit=2", "--disable-site-isolation-trials", "--in-process-gpu",
   "--host-resolver-rules=MAP connect.test 127.0.0.1", "--test-third-party-cookie-phaseout",
 ]});
 
