@@ -200,6 +200,7 @@ func (b *bed) do(client *http.Client, req *http.Request) *reply {
 	defer res.Body.Close()
 	data, err := io.ReadAll(res.Body)
 	b.must(err)
+	checkDocumented(b.t, req, res.StatusCode)
 	return &reply{res, string(data)}
 }
 

@@ -164,6 +164,8 @@ func (h *Handler) route() {
 	h.routeConnections("/connection") // What old clients call it.
 
 	h.routeIntegrations()
+	h.mux.HandleFunc("GET /connect/openapi.json", h.serveDocument)
+
 	h.mux.HandleFunc("GET /connect/{$}", h.enter)
 	h.mux.HandleFunc("GET /connect/assets/{name}", h.asset)
 	h.mux.HandleFunc("/connect/s/{session}", h.addSlash)
