@@ -93,6 +93,11 @@ const visit = async (one, tab) => {
     if (one.running) {
       await page.locator(".steps .now").waitFor();
       if (one.running !== "now") await page.locator("#progress", {hasText: one.running}).waitFor();
+      const [moves, live] = await page.evaluate(() => [
+        getComputedStyle(document.querySelector(".now .state"), "::before").animationName, document.getElementById("progress").ariaLive,
+      ]);
+      if (moves !== "none") problems.push(`${moves} moves for who wants nothing to move`);
+      if (live !== "polite") problems.push("the progress is not said");
       await look(page, "running");
       await tell("running");
     }
