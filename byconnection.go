@@ -60,22 +60,27 @@ func (b *ByConnection) byConnection() bool { return b.Connection != "" }
 
 var errConnectionAlone = errors.New("there is no connection that it is about: write `connection ID`")
 
+// lonely returns a field that means nothing without a connection, if one is set.
+func (b *ByConnection) lonely() string {
+	switch {
+	case b.Integration != "":
+		return "integration"
+	case len(b.Keys) > 0:
+		return "keys"
+	case b.AuthenticatedByCaddy:
+		return "authenticated_by_caddy"
+	case b.Insecure:
+		return "insecure"
+	}
+	return ""
+}
+
 // provisionConnection checks the configuration. It does not touch the network.
 func (h *Handler) provisionConnection(ctx caddy.Context) error {
 	b := &h.ByConnection
 	if !b.byConnection() {
-		for _, f := range []struct {
-			name  string
-			isSet bool
-		}{
-			{"integration", b.Integration != ""},
-			{"keys", len(b.Keys) > 0},
-			{"authenticated_by_caddy", b.AuthenticatedByCaddy},
-			{"insecure", b.Insecure},
-		} {
-			if f.isSet {
-				return fieldError(f.name, errConnectionAlone)
-			}
+		if field := b.lonely(); field != "" {
+			return fieldError(field, errConnectionAlone)
 		}
 		return nil
 	}
@@ -126,7 +131,7 @@ func (h *Handler) checkConnection() error {
 		{"host", h.Host != ""},
 		{"service", h.Service != ""},
 		{"region", h.Region != ""},
-		{"credentials", h.CredentialsName != "" || len(h.CredentialsRaw) > 0},
+		{"credentials", h.CredentialsName != "" || len(h.CredentialsRaw) > 0 || h.namesCredentials()},
 		{"for_upstreams", len(h.ForUpstreams) > 0},
 	} {
 		if f.isSet {

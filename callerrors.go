@@ -176,7 +176,7 @@ func refuseCall(w http.ResponseWriter, r *http.Request, logger *zap.Logger, err 
 		return caddyhttp.Error(e.status, err)
 	}
 	w.WriteHeader(e.status)
-	_, _ = w.Write(e.body())
+	_, _ = w.Write(e.body()) //nolint:gosec // JSON, which no browser takes for a page
 	return nil
 }
 

@@ -77,7 +77,7 @@ func pauseBefore(n int, res *http.Response, now time.Time) time.Duration {
 // retryAfter reads a Retry-After header: seconds or a date, RFC 9110 section 10.2.3.
 func retryAfter(text string, now time.Time) (time.Duration, bool) {
 	if n, err := strconv.ParseUint(text, 10, 32); err == nil {
-		return time.Duration(n) * time.Second, true //nolint:gosec // it has 32 bits
+		return time.Duration(n) * time.Second, true
 	}
 	if at, err := http.ParseTime(text); err == nil {
 		return max(0, at.Sub(now)), true

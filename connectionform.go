@@ -68,12 +68,14 @@ func (h *Handler) checkCalls(d *caddyfile.Dispenser) error {
 	start := *d
 	start.Reset()
 	if !h.byConnection() {
-		for _, option := range callOptions[1:] {
-			if at := whereWritten(start, option); at.Val() == option {
-				return at.WrapErr(fmt.Errorf("%s: %w", option, errConnectionAlone))
-			}
+		option := h.lonely()
+		if option == "keys" {
+			option = "api_key"
 		}
-		return nil
+		if option == "" {
+			return nil
+		}
+		return whereWritten(start, option).WrapErr(fieldError(option, errConnectionAlone))
 	}
 	if err := h.checkConnection(); err != nil {
 		// The error names the option first.
@@ -103,10 +105,18 @@ func (h *Handler) checkCalls(d *caddyfile.Dispenser) error {
 func parseConnectionForm(h httpcaddyfile.Helper, d *caddyfile.Dispenser, directive caddyfile.Token, matcher caddy.ModuleMap) ([]httpcaddyfile.ConfigValue, error) {
 	var forHandler, forTransport, forProxy []caddyfile.Segment
 	at := *d
+	seen := make(map[string]bool)
 	for d.NextBlock(0) {
 		option := d.Val()
 		switch {
 		case option == "id":
+			ahead := *d
+			if _, err := sources.OneArg(&ahead); err != nil {
+				return nil, err
+			}
+			if err := sources.Once(d, seen); err != nil {
+				return nil, err
+			}
 			segment := slices.Clone(d.NextSegment())
 			segment[0] = segment[0].Clone()
 			segment[0].Text = "connection"
@@ -134,13 +144,13 @@ func parseConnectionForm(h httpcaddyfile.Helper, d *caddyfile.Dispenser, directi
 			forProxy = append(forProxy, d.NextSegment())
 		}
 	}
+	if !seen["id"] {
+		return nil, at.Err("whose connection? Write `id {header.connection-id}` in the block, or the ID itself")
+	}
 	write := &tokenWriter{at: directive}
 	handler := &Handler{Defer: true}
 	if err := handler.UnmarshalCaddyfile(caddyfile.NewDispenser(write.block([]string{"aws_sigv4"}, forHandler))); err != nil {
 		return nil, err
-	}
-	if !handler.byConnection() {
-		return nil, at.Err("whose connection? Write `id {header.connection-id}` in the block, or the ID itself")
 	}
 	if err := knownIntegrations(h, d, &handler.ByConnection); err != nil {
 		return nil, err

@@ -61,7 +61,7 @@ func readControls(h http.Header) (controls, error) {
 		if err != nil {
 			return c, badHeader("Retries", "write how often to try again, 0 to "+strconv.Itoa(maxRetries))
 		}
-		c.retries = min(int(n), maxRetries) //nolint:gosec // it has 31 bits
+		c.retries = min(int(n), maxRetries)
 	}
 	on, err := oneHeader(h, "Retry-On")
 	if err != nil || on == "" {

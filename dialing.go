@@ -151,20 +151,20 @@ func (g *dialGuard) around(next dial.Func) dial.Func {
 			return next(ctx, network, address)
 		})
 		if refused, ok := errors.AsType[*dial.Error](err); ok {
-			err = notDialled{reverseproxy.NewDialError(refused), refused}
+			err = undialledError{reverseproxy.NewDialError(refused), refused}
 		}
 		return conn, err
 	}
 }
 
-// notDialled is a connection that was refused: to reverse_proxy a dial error, which doesn't tell what it wraps.
-type notDialled struct {
+// undialledError is a connection that was refused: to reverse_proxy a dial error, which doesn't tell what it wraps.
+type undialledError struct {
 	dial    reverseproxy.DialError
 	refused error
 }
 
-func (n notDialled) Error() string   { return n.dial.Error() }
-func (n notDialled) Unwrap() []error { return []error{n.dial, n.refused} }
+func (n undialledError) Error() string   { return n.dial.Error() }
+func (n undialledError) Unwrap() []error { return []error{n.dial, n.refused} }
 
 // aroundProxy returns next with a check of the upstream that a proxy is to be
 // asked for.
@@ -176,7 +176,7 @@ func (g *dialGuard) aroundProxy(next func(*http.Request) (*url.URL, error)) func
 		}
 		host := dialled(req.Context(), req.URL.Host)
 		if err := g.policy(req.Context(), host).CheckProxied(host); err != nil {
-			return nil, notDialled{reverseproxy.NewDialError(err), err}
+			return nil, undialledError{reverseproxy.NewDialError(err), err}
 		}
 		return proxy, nil
 	}
