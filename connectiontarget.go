@@ -17,9 +17,6 @@ type callTarget struct {
 	scheme, host    string // host has a port if that is not the scheme's
 	path            string // before the caller's, as it is sent, without a slash at its end
 	service, region string
-
-	// listed tells that the host is among those that the operator allows by name.
-	listed bool
 }
 
 // targeting is all that decides on a callTarget.
@@ -113,7 +110,6 @@ func (t *targeting) permit(target *callTarget) error {
 			inFull = inFull || !isPattern
 		}
 	}
-	target.listed = inFull || byPattern
 	if target.scheme == "http" && !inFull {
 		return fmt.Errorf("host %q is called without TLS, and is not in allow_hosts in full", target.host)
 	}
