@@ -33,12 +33,14 @@ func init() {
 	caddy.RegisterModule(AdminAPI{})
 	caddy.RegisterModule(new(STSHelper))
 	caddy.RegisterModule(new(Connect))
+	caddy.RegisterModule(new(ConnectAdmin))
 
 	httpcaddyfile.RegisterGlobalOption(appName, parseGlobalOption)
 	httpcaddyfile.RegisterDirective("aws_sigv4", parseDirective)
 	httpcaddyfile.RegisterHandlerDirective("aws_sigv4_auth", parseAuthDirective)
 	httpcaddyfile.RegisterHandlerDirective("aws_sts_helper", parseHelperDirective)
 	httpcaddyfile.RegisterHandlerDirective("aws_connect", parseConnectDirective)
+	httpcaddyfile.RegisterHandlerDirective("aws_connect_admin", parseConnectAdminDirective)
 
 	// Beside basic_auth, and so before request_header, which could change the
 	// headers that a client signed.
@@ -46,6 +48,7 @@ func init() {
 	// They answer everything that `handle` and `respond` have left.
 	httpcaddyfile.RegisterDirectiveOrder("aws_sts_helper", httpcaddyfile.Before, "reverse_proxy")
 	httpcaddyfile.RegisterDirectiveOrder("aws_connect", httpcaddyfile.Before, "reverse_proxy")
+	httpcaddyfile.RegisterDirectiveOrder("aws_connect_admin", httpcaddyfile.Before, "reverse_proxy")
 	// Each directive that is registered before reverse_proxy is put right in
 	// front of it: what signs comes last.
 	httpcaddyfile.RegisterDirectiveOrder("aws_sigv4", httpcaddyfile.Before, "reverse_proxy")

@@ -101,6 +101,13 @@ func (s *Service) Page(ctx context.Context, token string) (*Page, error) {
 	if session.Prefill.RoleARN.Fixed {
 		page.RoleARN = session.Prefill.RoleARN.Text
 	}
+	s.fill(ctx, page, c)
+	return page, nil
+}
+
+// fill writes into a page what does not depend on how far its session has come.
+func (s *Service) fill(ctx context.Context, page *Page, c *Configured) {
+	var err error
 	page.TagSession = len(c.Tags) > 0
 	if page.Principal, err = s.principal(ctx, c); err != nil {
 		s.options.Report(err)
@@ -109,7 +116,6 @@ func (s *Service) Page(ctx context.Context, token string) (*Page, error) {
 	for i := range c.Templates {
 		page.Cards = append(page.Cards, s.card(ctx, page, &c.Templates[i]))
 	}
-	return page, nil
 }
 
 // card makes a template ready for a session.

@@ -220,10 +220,13 @@ func (i *Stored) check(r *Runtime) error {
 	return i.Assume.check(&i.Integration, r)
 }
 
-// checkReach keeps an integration from reading this server's files, and from having customers'
+// checkReach has templates ask for the External ID, and keeps an integration from reading this server's files, and from having customers'
 // credentials shown to whomever it names.
 func (i *Stored) checkReach(r *Runtime) error {
 	for _, t := range i.Templates {
+		if t.ExternalIDParameter == "" {
+			return fmt.Errorf("template %s: external_id_parameter is missing: write the name of its parameter that takes the customer's External ID", t.ID)
+		}
 		if t.File != "" {
 			return fmt.Errorf("template %s: a file can be named in the server's configuration only: write url", t.ID)
 		}

@@ -158,14 +158,15 @@ func TestIntegrationsThatMayNotBeWritten(t *testing.T) {
 		change func(*Stored)
 		want   string
 	}{
-		"key":                  {func(s *Stored) { s.Key = "a/b" }, "no key of an integration"},
-		"nobody":               {func(s *Stored) { s.Assume = Assume{} }, "here are 0"},
-		"two":                  {func(s *Stored) { s.Assume.AccessKeyID = "A" }, "here are 2"},
-		"other credentials":    {func(s *Stored) { s.Assume.Credentials = "root" }, `credentials "root" may not be used here (allowed: broker, other)`},
-		"no secret":            {func(s *Stored) { s.Assume = Assume{AccessKeyID: "AKIA"} }, "secret_access_key is missing"},
-		"no access key":        {func(s *Stored) { s.Assume = Assume{SecretAccessKey: storedSecret} }, "access_key_id is missing"},
-		"mask":                 {func(s *Stored) { s.Assume = Assume{AccessKeyID: "AKIA", SecretAccessKey: SecretMask} }, "none yet that could be kept"},
-		"a file of the server": {func(s *Stored) { s.Templates = []Template{{ID: "t", File: "/etc/passwd"}} }, "a file can be named in the server's configuration only"},
+		"key":                          {func(s *Stored) { s.Key = "a/b" }, "no key of an integration"},
+		"nobody":                       {func(s *Stored) { s.Assume = Assume{} }, "here are 0"},
+		"two":                          {func(s *Stored) { s.Assume.AccessKeyID = "A" }, "here are 2"},
+		"other credentials":            {func(s *Stored) { s.Assume.Credentials = "root" }, `credentials "root" may not be used here (allowed: broker, other)`},
+		"no secret":                    {func(s *Stored) { s.Assume = Assume{AccessKeyID: "AKIA"} }, "secret_access_key is missing"},
+		"no access key":                {func(s *Stored) { s.Assume = Assume{SecretAccessKey: storedSecret} }, "access_key_id is missing"},
+		"mask":                         {func(s *Stored) { s.Assume = Assume{AccessKeyID: "AKIA", SecretAccessKey: SecretMask} }, "none yet that could be kept"},
+		"a file of the server":         {func(s *Stored) { s.Templates = []Template{{ID: "t", File: "/etc/passwd", ExternalIDParameter: "E"}} }, "a file can be named in the server's configuration only"},
+		"template without External ID": {func(s *Stored) { s.Templates = []Template{{ID: "t", URL: "https://t.example.com/"}} }, "external_id_parameter is missing"},
 		"test call elsewhere": {
 			func(s *Stored) {
 				s.TestCall = &TestCall{Method: "GET", URL: "https://evil.example.com/{account}", Status: 200}

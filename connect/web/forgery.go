@@ -26,7 +26,10 @@ func (h *Handler) forged(r *http.Request, token string) bool {
 // sameOrigin wants the browser's word that a request comes from our own page. Sec-Fetch-Site is what no
 // page can set, and holds whatever a proxy made of the host; browsers without it send Origin.
 // See https://www.w3.org/TR/fetch-metadata/.
-func (h *Handler) sameOrigin(r *http.Request) bool {
+func (h *Handler) sameOrigin(r *http.Request) bool { return SameOrigin(r, h.origin(r)) }
+
+// SameOrigin is sameOrigin for a page of an origin, such as https://connect.example.com.
+func SameOrigin(r *http.Request, page string) bool {
 	site, origin := r.Header.Values("Sec-Fetch-Site"), r.Header.Values("Origin")
 	switch {
 	case len(site) > 1 || len(origin) > 1:
@@ -34,6 +37,6 @@ func (h *Handler) sameOrigin(r *http.Request) bool {
 	case len(site) == 1:
 		return site[0] == "same-origin"
 	default:
-		return len(origin) == 1 && strings.EqualFold(origin[0], h.origin(r))
+		return len(origin) == 1 && strings.EqualFold(origin[0], page)
 	}
 }

@@ -219,11 +219,15 @@ func readTemplatesConfig(custom *fields, i *connect.Stored) {
 		in.done()
 	}
 	for _, t := range f.objects("templates") {
-		i.Templates = append(i.Templates, connect.Template{
+		one := connect.Template{
 			ID: t.text("id"), Label: t.text("label"), Description: t.text("description"), StackName: t.text("stackName"),
 			URL: t.text("templateUrl"), Parameters: t.textMap("parameters"), ExternalIDParameter: t.text("externalIdParameter"),
 			AccountParameter: t.text("accountParameter"), PrincipalParameter: t.text("principalParameter"),
-		})
+		}
+		if one.ExternalIDParameter == "" {
+			one.ExternalIDParameter = "ExternalId" // This form has no word for it.
+		}
+		i.Templates = append(i.Templates, one)
 		t.done()
 	}
 	f.done()

@@ -136,7 +136,7 @@ func TestIntegrationsByAPI(t *testing.T) {
 
 	// Settings and integration_config are two ways to say the same.
 	r = b.api(writerKey, "PATCH", "/integrations/reports", `{"display_name":"More","settings":{"duration":"2h","tags":{"team":"search"},
-		"templates":[{"id":"role","url":"https://templates.example.com/role.yaml","parameters":{"A":"b"}}],"sts":{"secret_access_key":""},
+		"templates":[{"id":"role","url":"https://templates.example.com/role.yaml","external_id_parameter":"ExternalId","parameters":{"A":"b"}}],"sts":{"secret_access_key":""},
 		"limits":{"methods":["GET"],"rate":{"calls":5,"per_seconds":1}}}}`)
 	d = r.data(t)
 	settings, _ := d["settings"].(map[string]any)
@@ -317,7 +317,7 @@ func TestWhoMayWriteIntegrations(t *testing.T) {
 		{writerKey, "DELETE", "/integrations/acme-s3", "", 409, "integration_read_only"},
 		{writerKey, "PATCH", "/integrations/a", `{"unique_key":"acme-s3"}`, 400, "invalid_body"},
 		{writerKey, "PUT", "/integrations/a", `{}`, 405, "method_not_allowed"},
-		{writerKey, "PATCH", "/integrations/a", `{"settings":{"templates":[{"id":"t","file":"/etc/passwd"}]}}`, 400, "invalid_body"},
+		{writerKey, "PATCH", "/integrations/a", `{"settings":{"templates":[{"id":"t","file":"/etc/passwd","external_id_parameter":"E"}]}}`, 400, "invalid_body"},
 		{writerKey, "PATCH", "/integrations/a", `{"settings":null}`, 400, "invalid_body"},
 		{writerKey, "PATCH", "/integrations/a", `{"settings":{"sts":{"helper":{"url":"https://169.254.169.254/"}}}}`, 400, "invalid_body"},
 		{writerKey, "PATCH", "/integrations/a", `{"unique_key":"b"}`, 200, ""},
