@@ -36,12 +36,19 @@ func readAssets() (map[string]asset, error) {
 		if err != nil {
 			return nil, err
 		}
-		sum := sha256.Sum256(data)
-		ext := path.Ext(e.Name())
-		name := strings.TrimSuffix(e.Name(), ext) + "." + hex.EncodeToString(sum[:8]) + ext
-		all[e.Name()] = asset{name, assetTypes[ext], data}
+		all[e.Name()] = newAsset(e.Name(), data)
+	}
+	for _, theme := range themes {
+		name := "style-" + theme + ".css"
+		all[name] = newAsset(name, themed(all["style.css"].data, theme))
 	}
 	return all, nil
+}
+
+func newAsset(file string, data []byte) asset {
+	sum := sha256.Sum256(data)
+	ext := path.Ext(file)
+	return asset{strings.TrimSuffix(file, ext) + "." + hex.EncodeToString(sum[:8]) + ext, assetTypes[ext], data}
 }
 
 // asset answers with an asset.

@@ -28,25 +28,37 @@ func (h *Handler) enter(w http.ResponseWriter, r *http.Request) {
 	case !h.confidential(r):
 		v.end(http.StatusForbidden, "https_required", nil)
 		return
+	case h.embedded(r):
+		v.await()
+		return
 	case len(tokens) != 1 || !connect.IsToken(tokens[0]):
 		v.end(http.StatusNotFound, "unknown_link", nil)
 		return
 	}
-	session, err := h.store.Session(r.Context(), tokens[0])
-	page := &connect.Page{Session: session}
-	if c, ok := h.service.Integration(session.Integration); ok {
-		page.Integration = &c.Integration
-	}
-	if err == nil && session.Succeeded != "" && !holds(r, session, tokens[0]) {
-		err = connect.ErrUsed // What became of it, only the browser that did it is shown.
-	}
+	session, page, err := h.admit(r, tokens[0])
 	if err != nil {
 		v.fail(err, page)
 		return
 	}
 	h.setLanguage(w, query.Get("lang"))
+	if query.Has("theme") {
+		h.setTheme(w, query.Get("theme"))
+	}
 	h.remember(w, r, session, tokens[0])
 	v.seeOther(v.up() + "s/" + session.ID + "/")
+}
+
+// admit returns the session of a token whose page may be shown, or the error, with what may be told of it.
+func (h *Handler) admit(r *http.Request, token string) (connect.Session, *connect.Page, error) {
+	session, err := h.store.Session(r.Context(), token)
+	page := &connect.Page{Session: session}
+	if c, ok := h.service.Integration(session.Integration); ok {
+		page.Integration = &c.Integration
+	}
+	if err == nil && session.Succeeded != "" && !holds(r, session, token) {
+		err = connect.ErrUsed // What became of it, only the browser that did it is shown.
+	}
+	return session, page, err
 }
 
 // holds says whether a browser has the session's cookie.

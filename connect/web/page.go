@@ -79,6 +79,7 @@ func (v *visit) showPage(status int, page *connect.Page) {
 		v.render(status, "running.html", &p.frame, p)
 	case connect.StateSucceeded:
 		p.Title = p.T("done.title")
+		p.Embedding.connected(page.Session.Integration, &page.Verification)
 		v.render(status, "done.html", &p.frame, p)
 	default:
 		p.Title = p.T("connect.title")
@@ -88,6 +89,7 @@ func (v *visit) showPage(status int, page *connect.Page) {
 		if page.Verification.State == connect.StateFailed {
 			p.Failure = p.failure(&page.Verification)
 			p.Title = p.T("error.prefix") + ": " + p.Title
+			p.Embedding.failed(string(p.Failure.Code), p.Failure.What)
 		}
 		v.render(status, "connect.html", &p.frame, p)
 	}

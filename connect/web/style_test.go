@@ -81,7 +81,7 @@ func contrast(t *testing.T, a, b string) float64 {
 // TestNothingFromElsewhere: neither style nor script reaches for anything, and pages hold no script or
 // style of their own, which the policy would refuse.
 func TestNothingFromElsewhere(t *testing.T) {
-	for _, name := range []string{"assets/style.css", "assets/page.js"} {
+	for _, name := range []string{"assets/style.css", "assets/page.js", "assets/embed.js"} {
 		if text := read(t, name); strings.Contains(text, "://") || strings.Contains(text, "@import") || strings.Contains(text, "innerHTML") || strings.Contains(text, "eval(") {
 			t.Errorf("%s reaches for something", name)
 		}

@@ -29,11 +29,13 @@ type visit struct {
 	r     *http.Request
 	token string // of the session, if its page is asked for
 	lang  string
+	theme string // "" for the browser's
 }
 
 // frame is what all pages have in common. Their templates read its texts by T and H.
 type frame struct {
 	Lang      string
+	Theme     string // "" for the browser's
 	Languages []languageChoice
 	Title     string
 	Vendor    string // the vendor's name, "" if it is not known
@@ -42,6 +44,7 @@ type frame struct {
 	Style     string
 	Script    string
 	Icon      string
+	Embedding *embedding // nil if there are no frames
 
 	texts catalogue
 }
@@ -93,7 +96,7 @@ func (h *Handler) page(pattern string, answer func(*visit)) {
 }
 
 func (h *Handler) visit(w http.ResponseWriter, r *http.Request) *visit {
-	return &visit{h: h, w: w, r: r, lang: languageOf(r)}
+	return &visit{h: h, w: w, r: r, lang: languageOf(r), theme: themeOf(r)}
 }
 
 // maxForm is how many bytes a form may have. A role's ARN has at most 2048 characters.
@@ -117,12 +120,17 @@ func (v *visit) readForm() bool {
 // frame returns what the pages of an integration have in common; nil stands for none.
 func (v *visit) frame(i *connect.Integration) frame {
 	f := frame{
-		Lang:   v.lang,
-		Up:     v.up(),
-		Style:  v.h.assets["style.css"].name,
-		Script: v.h.assets["page.js"].name,
-		Icon:   v.h.assets["icon.svg"].name,
-		texts:  v.h.texts[v.lang],
+		Lang:      v.lang,
+		Theme:     v.theme,
+		Up:        v.up(),
+		Style:     v.h.assets["style.css"].name,
+		Script:    v.h.assets["page.js"].name,
+		Icon:      v.h.assets["icon.svg"].name,
+		Embedding: v.h.embedding(),
+		texts:     v.h.texts[v.lang],
+	}
+	if v.theme != "" {
+		f.Style = v.h.assets["style-"+v.theme+".css"].name
 	}
 	for _, l := range languages {
 		f.Languages = append(f.Languages, languageChoice{l, l.Tag == v.lang})
@@ -191,11 +199,10 @@ type endPage struct {
 	Home bool
 }
 
-// end answers with a page that says why it does not go on. The session's page, if there is one, tells
-// the vendor and the way back.
-func (v *visit) end(status int, code string, page *connect.Page) {
+// endPage says why it does not go on. The session's page, if there is one, tells the vendor and the way back.
+func (v *visit) endPage(code string, page *connect.Page) *endPage {
 	var i *connect.Integration
-	end := endPage{Code: code}
+	end := &endPage{Code: code}
 	if page != nil {
 		i = page.Integration
 		end.Back = page.Session.ErrorURL(code)
@@ -208,29 +215,39 @@ func (v *visit) end(status int, code string, page *connect.Page) {
 		end.Languages = nil // The way back here would have the token in it.
 	}
 	end.Title = strings.TrimRight(end.T("code."+end.Code), ".。")
+	end.Home = v.token != "" && (code == "forged" || code == "too_large" || code == "storage_unavailable" || code == "server_error")
+	return end
+}
+
+// end answers with a page that says why it does not go on.
+func (v *visit) end(status int, code string, page *connect.Page) {
+	end := v.endPage(code, page)
+	end.Embedding.failed(end.Code, end.Title)
 	if status == http.StatusServiceUnavailable {
 		v.w.Header().Set("Retry-After", "30")
 	}
-	end.Home = v.token != "" && (code == "forged" || code == "too_large" || code == "storage_unavailable" || code == "server_error")
-	v.render(status, "end.html", &end.frame, &end)
+	v.render(status, "end.html", &end.frame, end)
 }
 
 // fail ends with an error of the service.
-func (v *visit) fail(err error, page *connect.Page) {
+func (v *visit) fail(err error, page *connect.Page) { v.end(v.whyEnded(err, page)) }
+
+// whyEnded says what an error of the service means to the customer, and whose page may be told of.
+func (v *visit) whyEnded(err error, page *connect.Page) (status int, code string, shown *connect.Page) {
 	is := func(target error) bool { return errors.Is(err, target) }
 	switch code := connect.CodeOf(err); {
 	case is(connect.ErrExpired), is(connect.ErrRevoked), is(connect.ErrUsed):
-		v.end(http.StatusGone, string(code), page)
+		return http.StatusGone, string(code), page
 	case is(connect.ErrNotFound) && (page == nil || page.Session.ID == ""):
-		v.end(http.StatusNotFound, "unknown_link", nil)
+		return http.StatusNotFound, "unknown_link", nil
 	case is(connect.ErrNotFound): // What it is for was deleted since: the connection, or the integration.
-		v.end(http.StatusGone, string(connect.CodeSessionRevoked), page)
+		return http.StatusGone, string(connect.CodeSessionRevoked), page
 	case is(connect.ErrUnavailable):
 		v.h.options.Report(err)
-		v.end(http.StatusServiceUnavailable, "storage_unavailable", page)
+		return http.StatusServiceUnavailable, "storage_unavailable", page
 	default:
 		v.h.options.Report(err)
-		v.end(http.StatusInternalServerError, "server_error", page)
+		return http.StatusInternalServerError, "server_error", page
 	}
 }
 

@@ -14,6 +14,7 @@
 //	POST   /connections/ID/verify        assume its role, and say how it is API key
 //	POST   /connections/metadata         set metadata; PATCH adds to it     API key
 //	GET    /connect/?session_token=…     the link that a customer follows
+//	GET    /connect/                     the page in a frame, until a token comes as a message
 //	       /connect/s/ID/…               the page                           cookie
 //
 // The page is complete without JavaScript; with it, it checks what is typed and shows how the
@@ -166,7 +167,9 @@ func (h *Handler) route() {
 	h.routeIntegrations()
 	h.mux.HandleFunc("GET /connect/openapi.json", h.serveDocument)
 
+	h.mux.HandleFunc("/{$}", h.atRoot)
 	h.mux.HandleFunc("GET /connect/{$}", h.enter)
+	h.mux.HandleFunc("POST /connect/enter", h.takeToken)
 	h.mux.HandleFunc("GET /connect/assets/{name}", h.asset)
 	h.mux.HandleFunc("/connect/s/{session}", h.addSlash)
 	h.page("GET /connect/s/{session}/{$}", h.show)
