@@ -171,3 +171,49 @@ func TestWebhooks(t *testing.T) {
 	}
 	b.settle()
 }
+
+// TestBadWebhooks are mistakes in connections that are about webhooks. The options begin on line 5.
+func TestBadWebhooks(t *testing.T) {
+	t.Setenv("TEST_SEAL_KEY", goodSealKey)
+	t.Setenv("TEST_SHORT", "hunter2")
+	t.Setenv("TEST_HTTP", "http://hooks.example/")
+	secret := "secret topsecret-0123456789\n"
+	for _, tt := range []struct {
+		options string
+		line    int
+		want    string
+	}{
+		{"webhook", 5, "webhook has no value"},
+		{"webhook hooks.example {\n" + secret + "}", 5, "is no URL: write one that begins with https://"},
+		{"webhook http://hooks.example/ {\n" + secret + "}", 5, "it is not https"},
+		{"webhook https://u:topsecret@hooks.example/ {\n" + secret + "}", 5, "names a user"},
+		{"webhook https://hooks.example/", 5, "the webhook has no secret to sign with: write `secret {env.WEBHOOK_SECRET}`"},
+		{"webhook https://hooks.example/ {\nsecret\n}", 6, "secret has one value, or two"},
+		{"webhook https://hooks.example/ {\nsecret topsecret-0123456789 topsecret-1123456789 topsecret-2123456789\n}", 6, "secret has one value, or two"},
+		{"webhook https://hooks.example/ {\nsecret topsecret\n}", 6, "9 characters: write what `echo whsec_$(openssl rand -base64 32)` prints"},
+		{"webhook https://hooks.example/ {\nsecret whsec_topsecret-0123456789\n}", 6, "24 to 64 bytes in base64 do not follow"},
+		{"webhook https://hooks.example/ {\n" + secret + "events created\n}", 7, `"created" is no event: write any of [creation override refresh_failure recovery deletion]`},
+		{"webhook https://hooks.example/ {\n" + secret + "events\n}", 7, "events needs at least one value"},
+		{"webhook https://hooks.example/ {\n" + secret + "retries 3\n}", 7, `unknown option "retries": write one of secret, events`},
+		{"webhook https://hooks.example/ {\n" + secret + secret + "}", 7, "secret is given twice"},
+		{strings.Repeat("webhook https://hooks.example/ {\n"+secret+"}\n", 2), 8, "there are two webhooks with this URL"},
+		{"exhausted_after 0", 5, "write a number of days from 1 to 365, or off"},
+		{"exhausted_after 4d", 5, "write a number of days from 1 to 365, or off"},
+
+		// What only shows when everything is loaded.
+		{"webhook https://hooks.example/ {\nsecret {env.TEST_SHORT}\n}", 0, "connections.webhooks[0].secrets[0]: a webhook's secret has 7 characters"},
+		{"webhook https://hooks.example/ {\nsecret {env.AWS_TEST_NOT_SET}\n}", 0, "connections.webhooks[0].secrets[0]: {env.AWS_TEST_NOT_SET} is empty"},
+		{"webhook {env.TEST_HTTP} {\n" + secret + "}", 0, "connections.webhooks[0].url: webhook_url: it is not https"},
+	} {
+		t.Run(strings.ReplaceAll(tt.options[:min(len(tt.options), 80)], "\n", " "), func(t *testing.T) {
+			err := validate(t, "{\naws_sigv4 {\nconnections {\nkey {env.TEST_SEAL_KEY}\n"+tt.options+"\n}\nintegration acme-s3\n}\n}\n")
+			wantError(t, err, tt.want)
+			if at := fmt.Sprintf(", at Caddyfile:%d", tt.line); tt.line > 0 && err != nil && !strings.HasSuffix(err.Error(), at) {
+				t.Errorf("%v; want %q at its end", err, at)
+			}
+			if err != nil && (strings.Contains(err.Error(), "topsecret") || strings.Contains(err.Error(), "hunter2")) {
+				t.Errorf("a secret is in %v", err)
+			}
+		})
+	}
+}
