@@ -6,13 +6,14 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"time"
 )
 
 // Watcher is told of the records of a kind, and of the changes that this store makes to them. Its methods
 // are called with the record's lock held. A digest is "" where there is no record.
 type Watcher interface {
-	// Changing is called before a record is written or deleted, with the digest that it will have. If
-	// it returns an error, nothing is written.
+	// Changing is called before a record is written or deleted, with the digest that it will have, and
+	// once more after that if it took long. If it returns an error at first, nothing is written.
 	Changing(ctx context.Context, k Key, digest string) error
 
 	// Stored is called with what is stored, nil if nothing is: before a change, and again after it.
@@ -80,6 +81,7 @@ func (r *Record) change(record []byte, how func() error) error {
 		return how()
 	}
 	sum := digest(record)
+	announced := time.Now().Round(0) // A machine that slept counts as well.
 	if err := w.Changing(r.ctx, r.key, sum); err != nil {
 		return err
 	}
@@ -88,5 +90,11 @@ func (r *Record) change(record []byte, how func() error) error {
 		return err
 	}
 	w.Stored(r.key, sum, record)
-	return nil
+	if time.Now().Round(0).Sub(announced) < r.store.options.LockHold/2 {
+		return nil
+	}
+	// It was stopped in between, and those to whom it was announced may not expect it any more.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.ctx), r.store.options.LockHold/2)
+	defer cancel()
+	return w.Changing(ctx, r.key, sum)
 }

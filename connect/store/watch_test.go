@@ -6,6 +6,9 @@ import (
 	"fmt"
 	"slices"
 	"testing"
+	"time"
+
+	"github.com/caddyserver/certmagic"
 
 	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/connect/store/storetest"
 )
@@ -62,6 +65,30 @@ func TestWatchersAreToldInOrder(t *testing.T) {
 	}
 	if want := []string{"stored  true", "changing", "unsure"}; !slices.Equal(last.told, want) {
 		t.Errorf("%q, want %q", last.told, want)
+	}
+}
+
+// slow is a storage that takes its time to write.
+type slow struct {
+	certmagic.Storage
+	by time.Duration
+}
+
+func (s slow) Store(ctx context.Context, key string, value []byte) error {
+	time.Sleep(s.by)
+	return s.Storage.Store(ctx, key, value)
+}
+
+func TestWhatTookLongIsAnnouncedAgain(t *testing.T) {
+	m := &storetest.Memory{}
+	hashed(t, newStore(t, m, Options{}), "a")
+	s := newStore(t, slow{m, 60 * time.Millisecond}, Options{LockHold: 100 * time.Millisecond})
+	w := &watcher{}
+	s.Watch("things", w)
+	put(t, s, hashed(t, s, "a"), thing{})
+	want := []string{"stored  true", "changing", `stored {"role":"","count":0} false`, "changing"}
+	if !slices.Equal(w.told, want) {
+		t.Errorf("%q, want %q", w.told, want)
 	}
 }
 
