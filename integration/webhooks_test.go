@@ -110,9 +110,10 @@ func TestWebhooks(t *testing.T) {
 		return strings.Replace(b.caddyfile(connectParts{
 			before:      "events {\non aws_connect.webhook_dropped aws_sigv4_test\n}",
 			connections: "exhausted_after 1\nwebhook " + receiver.URL + path + " {\nsecret {env.HOOK_SECRET} {env.HOOK_OLD}\n}",
-		}), "connections:delete", "connections:update connections:delete", 1)
+		}), "connections:delete", "connections:read_credentials connections:update connections:delete", 1)
 	}
 	heard.reset()
+	b.admin = freePort(t)
 	b.start(hooks("/hook?token=url-secret"))
 	_, link := b.session("globex")
 	c := b.follow(link)
@@ -136,8 +137,12 @@ func TestWebhooks(t *testing.T) {
 		t.Errorf("%v", body)
 	}
 	b.reload(hooks("/other"))
+	credentials := "/connections/" + id + "?provider_config_key=acme-s3"
+	b.api("GET", credentials, "").expect(t, 424, "connection_refresh_exhausted", "verify the connection anew")
+	b.api("GET", credentials+"&force_refresh=true", "").expect(t, 424, "connection_refresh_exhausted")
 	b.makeRole(customerRole, externalID)
-	b.api("POST", "/connections/"+id+"/verify?provider_config_key=acme-s3", "").expect(t, 200)
+	b.api("GET", credentials, "").expect(t, 424, "connection_refresh_exhausted")
+	b.api("GET", credentials+"&force_refresh=true", "").expect(t, 200, `"secret_access_key":"`)
 	body, path = receiver.wait(t, 3)
 	if body["operation"] != "refresh" || body["success"] != true || path != "/other" {
 		t.Errorf("%s: %v", path, body)
@@ -150,6 +155,21 @@ func TestWebhooks(t *testing.T) {
 	}
 	b.waitForLog("webhook_dropped", 1, patience)
 	waitFor(t, patience, func() bool { return !strings.Contains(b.stored(), "/webhooks/") }, "the queue to be empty")
+
+	if all := heard.all(); len(all) != 1 || all[0].Data["webhook_event"] != "deletion" || all[0].Data["connection"] != id {
+		t.Errorf("heard %+v", all)
+	}
+	var series map[string]float64
+	waitFor(t, patience, func() bool {
+		series, _ = b.scrape()
+		n, ok := series["webhook_queue_length"]
+		return ok && n == 0
+	}, "the length of the queue to be told as 0")
+	for name, want := range map[string]float64{`webhooks_total{outcome="delivered"}`: 3, `webhooks_total{outcome="dropped"}`: 1} {
+		if series[name] < want { // Other tests of this process may have sent some.
+			t.Errorf("%s is %v, want %v", name, series[name], want)
+		}
+	}
 
 	var outcomes []string
 	lines, _ := b.told()
