@@ -5,6 +5,8 @@ import (
 	"runtime"
 	"testing"
 	"time"
+
+	"github.com/caddyserver/certmagic"
 )
 
 // benchmarked is how many connections there are.
@@ -73,4 +75,27 @@ func filled(b *testing.B) (*replica, []string) {
 	first := make(chan struct{})
 	close(first)
 	return &replica{index: x, started: true, complete: true, synced: time.Now(), maxStale: time.Hour, first: first}, x.between("", "")
+}
+
+// BenchmarkLoad loads 10,000 connections from a directory, as each instance does once after Start.
+func BenchmarkLoad(b *testing.B) {
+	const stored = 10_000
+	s := openStore(b, &certmagic.FileStorage{Path: b.TempDir()}, newClock())
+	for i := range stored {
+		c := made(i)
+		key, err := connectionKey(c.ID)
+		if err == nil {
+			err = s.records.Write(b.Context(), key, c)
+		}
+		if err != nil {
+			b.Fatal(err)
+		}
+	}
+	for b.Loop() {
+		r := newReplica(s, time.Hour, time.Hour, func(err error) { b.Error(err) })
+		if err := r.loadAll(b.Context(), 0); err != nil || r.index.len() != stored {
+			b.Fatal(r.index.len(), err)
+		}
+	}
+	b.ReportMetric(float64(stored*b.N)/b.Elapsed().Seconds(), "connections/s")
 }
