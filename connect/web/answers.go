@@ -102,5 +102,10 @@ func writeError(w http.ResponseWriter, e *apiError) {
 	case http.StatusServiceUnavailable:
 		w.Header().Set("Retry-After", strconv.Itoa(int(cmp.Or(e.retry, 5*time.Second).Seconds())))
 	}
+	if e.Message == "" && len(e.Errors) > 0 {
+		with := *e
+		with.Message = e.Errors[0].String() // All that client libraries show.
+		e = &with
+	}
 	writeJSON(w, e.Status, map[string]*apiError{"error": e})
 }

@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"maps"
 	"slices"
+	"strings"
 	"unicode/utf8"
 )
 
@@ -15,6 +17,14 @@ type fieldProblem struct {
 	Code    string `json:"code"`
 	Message string `json:"message"`
 	Path    []any  `json:"path"`
+}
+
+// String says it in one line, as in "organization.id: write a string".
+func (p fieldProblem) String() string {
+	if len(p.Path) == 0 {
+		return p.Message
+	}
+	return strings.ReplaceAll(strings.Trim(fmt.Sprint(p.Path), "[]"), " ", ".") + ": " + p.Message
 }
 
 // fields reads a JSON object of the API strictly: names count with their case, each once, and one that

@@ -2,6 +2,7 @@ package web
 
 import (
 	"encoding/json"
+	"strings"
 	"testing"
 )
 
@@ -35,4 +36,22 @@ func FuzzFields(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestProblemsInOneLine: clients that show nothing but an error's message show what is wrong, and where.
+func TestProblemsInOneLine(t *testing.T) {
+	b := newBed(t, bedOptions{})
+	for body, want := range map[string]string{
+		`{"organization":{"id":7}}`:                          "organization.id: ",
+		`{"organization":{"id":"o"},"surprise":1}`:           "surprise: ",
+		`{"tags":{"a":"b"},"allowed_integrations":["none"]}`: "allowed_integrations.0: ",
+		`{`: "",
+	} {
+		r := b.api(apiKey, "POST", "/connect/sessions", body).json(t)
+		problem, _ := r["error"].(map[string]any)
+		message, _ := problem["message"].(string)
+		if !strings.HasPrefix(message, want) || len(message) < len(want)+5 {
+			t.Errorf("%s: %v", body, r)
+		}
+	}
 }
