@@ -81,7 +81,10 @@ func tellErrorRoutes(repl *caddy.Replacer, err error, nameOf func(key string) st
 	if repl == nil {
 		return
 	}
-	e, name := explanation{message: err.Error()}, ""
+	e, name, reason := explanation{message: err.Error()}, "", ""
+	if c, ok := errors.AsType[*callError](err); ok {
+		reason = c.code
+	}
 	if c, ok := errors.AsType[*credentials.Error](err); ok {
 		e, name = explain(c), nameOf(c.FailingKey())
 	}
@@ -93,6 +96,7 @@ func tellErrorRoutes(repl *caddy.Replacer, err error, nameOf func(key string) st
 		"request_id": e.RequestID,
 		"cause":      e.Cause,
 		"remedy":     e.Remedy,
+		"reason":     reason,
 	} {
 		repl.Set("http.aws_sigv4.error."+name, value)
 	}

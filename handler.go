@@ -56,6 +56,7 @@ import (
 // `{http.aws_sigv4.error.message}` | In error routes: why the request was not signed
 // `{http.aws_sigv4.error.identity}` | In error routes: whose credentials could not be fetched, empty if that is not why
 // `{http.aws_sigv4.error.name}` | In error routes: the name of those credentials, if the configuration gave them one and no request has a say in them
+// `{http.aws_sigv4.error.reason}` | In error routes: of a call by connection, the code of the error that its caller would have got, such as `unknown_connection`; else empty
 // `{http.aws_sigv4.error.code}` | In error routes: AWS's code, such as `AccessDenied`, if it answered
 // `{http.aws_sigv4.error.request_id}` | In error routes: AWS's request ID, if it answered
 // `{http.aws_sigv4.error.cause}` | In error routes: the likeliest cause, if there is more to say than the message does

@@ -42,9 +42,8 @@ func (h *Handler) serveCall(w http.ResponseWriter, r, out *http.Request, p *plan
 		countUnsigned(err)
 		countCall(p, refusedOutcome(err))
 	}
-	repl, _ := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
-	tellErrorRoutes(repl, err, h.app.nameOf)
-	if repl != nil {
+	if repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
+		tellErrorRoutes(repl, err, h.app.nameOf)
 		repl.Set("http.aws_sigv4.error.reason", asCallError(err).code)
 	}
 	return refuseCall(w, r, h.logger, err)

@@ -58,8 +58,12 @@ func TestConnectExample(t *testing.T) {
 	c.load("").expect(t, "the page", 200, "Read one bucket", role, "9d6bd0e5-3f0c-4d7e-8b52-1f2f0c7f5a11")
 	c.submit(role, "").expect(t, "the form", 303)
 	c.wait("succeeded")
+	_, key, _ := strings.Cut(said("Authorization: Bearer "), "Bearer ")
+	key, _, _ = strings.Cut(key, "'")
 	said("granted: ASIA")
-	said(`"event":"verification_succeeded"`)
+	succeeded := said(`"event":"verification_succeeded"`)
+	_, id, _ := strings.Cut(succeeded, `"connection":"`)
+	id, _, _ = strings.Cut(id, `"`)
 
 	for _, r := range []struct{ method, target, body, answer string }{
 		{"PUT", "/demo/hello.txt", "hello", ""}, {"GET", "/demo/hello.txt", "", "hello"}, {"GET", "/demo?list-type=2", "", "<Key>hello.txt</Key>"},
@@ -70,4 +74,6 @@ func TestConnectExample(t *testing.T) {
 		}
 		got.expect(t, r.method+" "+r.target, 200, r.answer)
 	}
+	b.do("GET", "/proxy/demo?list-type=2", "", "Authorization: Bearer "+key, "Provider-Config-Key: acme-s3", "Connection-Id: "+id).
+		expect(t, "a call with the connection "+id, 200, "<Key>hello.txt</Key>")
 }
