@@ -121,7 +121,10 @@ func TestARetryAfterIsHonoured(t *testing.T) {
 
 func TestAReceiverThatHangsIsGivenUp(t *testing.T) {
 	b, r := newSimpleBed(t, func(o *Options) { o.Timeout = 100 * time.Millisecond })
-	r.answers(func(_ http.ResponseWriter, req *http.Request) { <-req.Context().Done() })
+	// A handler that waits for its request's end might still answer while the client closes the connection.
+	release := make(chan struct{})
+	defer close(release)
+	r.answers(func(http.ResponseWriter, *http.Request) { <-release })
 	b.connect("globex")
 	b.run()
 	if got := b.outcomes(); len(got) != 1 || got[0] != "creation failed: the receiver did not answer in time" {
@@ -275,10 +278,11 @@ func TestTwoInstancesShareAQueue(t *testing.T) {
 // TestCloseHandsOver: what is under way when the server stops is sent by the next one, and at once.
 func TestCloseHandsOver(t *testing.T) {
 	m, clock, r := &storetest.Memory{}, newClock(), newReceiver(t)
-	arrived := make(chan struct{}, 1)
-	r.answers(func(_ http.ResponseWriter, req *http.Request) {
+	arrived, release := make(chan struct{}, 1), make(chan struct{})
+	defer close(release)
+	r.answers(func(http.ResponseWriter, *http.Request) {
 		arrived <- struct{}{}
-		<-req.Context().Done()
+		<-release
 	})
 	endpoint := Endpoint{URL: r.URL, Secrets: secrets(t, testSecret)}
 	a := newBed(t, m, clock, trusting(r, nil), endpoint)
