@@ -1,6 +1,7 @@
 package awssigv4
 
 import (
+	"slices"
 	"sync"
 	"time"
 
@@ -27,6 +28,9 @@ type counted struct {
 // take counts a call for all that have a rate, or, if one of them has no call left, for none; then it
 // returns how long to wait.
 func (l *rateLimiter) take(now time.Time, all ...counted) (wait time.Duration) {
+	if !slices.ContainsFunc(all, func(c counted) bool { return c.rate.Calls > 0 }) {
+		return 0
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, c := range all {

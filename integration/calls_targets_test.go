@@ -114,3 +114,14 @@ func TestBaseURLKeepsItsPath(t *testing.T) {
 	}
 	b.settle()
 }
+
+// TestUsualEndpointIsDialled: without any base URL a call goes to the service's endpoint in the connection's
+// region; here that name leads to this machine, so nothing is sent.
+func TestUsualEndpointIsDialled(t *testing.T) {
+	b := newCallBed(t, nil)
+	b.start(b.config(callParts{target: "# none", http: "tls_insecure_skip_verify\nresolvers " + nameServer(t, "127.0.0.1")}))
+	id := b.connected("globex", customerRole)
+	b.get("/proxy/x", as(id)...).expectError(t, 502, "no_answer")
+	b.waitForLog("s3.eu-west-1.amazonaws.com:443 is at 127.0.0.1", 1, patience)
+	b.settle()
+}

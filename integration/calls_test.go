@@ -168,3 +168,23 @@ func TestRefusedCalls(t *testing.T) {
 	}
 	b.settle()
 }
+
+// TestCallsWithoutAnIntegration: a key counts for the connection's own integration; and a connection that is
+// written in the configuration is the only one, whatever the caller asks for.
+func TestCallsWithoutAnIntegration(t *testing.T) {
+	b := newCallBed(t, nil)
+	other := "integration other {\nservice s3\nsts credentials broker\n}"
+	b.start(b.config(callParts{more: other, options: "id {header.connection-id}\nstrip_prefix /proxy\napi_key backend {env.CALL_KEY}\n" +
+		"api_key narrow narrow-key-0123456789abcdef {\nintegrations other\n}\n"}))
+	id := b.connected("globex", customerRole)
+	b.get("/proxy/x", without(as(id), "Provider-Config-Key")...).expect(t, 200)
+	b.get("/proxy/x", without(as(id), "Authorization", "Authorization: Bearer narrow-key-0123456789abcdef")...).expectError(t, 404, "unknown_connection")
+
+	b.reload(b.config(callParts{more: other, options: "id " + id + "\nstrip_prefix /proxy\n"}))
+	b.get("/proxy/x").expect(t, 200, "ASIAACME")
+	b.get("/proxy/x", as("00000000-0000-4000-8000-000000000000")...).expect(t, 200, "ASIAACME")
+	b.reload(b.config(callParts{more: other, options: "id " + id + "\nintegration other\nstrip_prefix /proxy\n"}))
+	b.get("/proxy/x").expectError(t, 404, "unknown_connection")
+	b.up.all(3)
+	b.settle()
+}
