@@ -15,7 +15,9 @@ import (
 )
 
 func TestCallErrors(t *testing.T) {
-	wrapped := func(err error) error { return &credentials.Error{Label: "connection x", Err: fmt.Errorf("why: %w", err)} }
+	wrapped := func(err error) error {
+		return &credentials.Error{Label: "connection x", Err: fmt.Errorf("why: %w", err)}
+	}
 	for _, tt := range []struct {
 		err        error
 		status     int
@@ -41,7 +43,9 @@ func TestCallErrors(t *testing.T) {
 		e := asCallError(tt.err)
 		h := make(http.Header)
 		e.head(h)
-		var body struct{ Error struct{ Code, Message string } }
+		var body struct {
+			Error struct{ Code, Message string }
+		}
 		if err := json.Unmarshal(e.body(), &body); err != nil || e.status != tt.status || body.Error.Code != tt.code || body.Error.Message == "" || h.Get("Retry-After") != tt.retryAfter {
 			t.Errorf("%v is %d %s with Retry-After %q; want %d %s %q", tt.err, e.status, e.body(), h.Get("Retry-After"), tt.status, tt.code, tt.retryAfter)
 		}

@@ -1,6 +1,7 @@
 package awssigv4
 
 import (
+	"errors"
 	"net/http/httptest"
 	"testing"
 
@@ -51,7 +52,7 @@ func TestTargeting(t *testing.T) {
 			}
 			got, err := target.of(tt.override)
 			if tt.code != "" {
-				if e, ok := err.(*callError); !ok || e.code != tt.code {
+				if e, ok := errors.AsType[*callError](err); !ok || e.code != tt.code {
 					t.Errorf("got %+v, %v; want %s", got, err, tt.code)
 				}
 				return
