@@ -147,4 +147,3 @@ func checkRuntimeHost(text string) error {
 	l := connect.Limits{Hosts: []string{text}}
 	return l.Check()
 }
-

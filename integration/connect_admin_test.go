@@ -121,7 +121,7 @@ func TestConnectAdminForgery(t *testing.T) {
 	b := newAdminBed(t, runtimeOptions)
 	alice, bob := operator{b, "alice"}, operator{b, "bob"}
 	token := func(o operator) string { return adminToken.FindStringSubmatch(o.get("/new-integration").body)[1] }
-	if token(alice) == token(bob) || token(alice) != token(alice) {
+	if once, again := token(alice), token(alice); once == token(bob) || once != again {
 		t.Fatal("tokens are not the user's own")
 	}
 	form := func(token string) url.Values {

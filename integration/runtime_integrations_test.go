@@ -12,7 +12,7 @@ func TestBadRuntimeIntegrations(t *testing.T) {
 	key := "connections {\nkey {env.TEST_SEAL_KEY}\n}\n"
 	for name, tt := range map[string]struct{ global, want string }{
 		"no seal key":         {"runtime_integrations", "runtime_integrations: customers' connections are sealed"},
-		"twice":               {key + "runtime_integrations\nruntime_integrations", "runtime_integrations is given twice"},
+		"twice":               {key + strings.Repeat("runtime_integrations\n", 2), "runtime_integrations is given twice"},
 		"unknown":             {key + "runtime_integrations {\ncolor blue\n}", `unknown option "color": write one of credentials, hosts`},
 		"an argument":         {key + "runtime_integrations on", "runtime_integrations takes no value, and has 1"},
 		"unknown credentials": {key + "runtime_integrations {\ncredentials broker\n}", `there are no credentials named "broker"`},

@@ -201,11 +201,11 @@ func linesOf(text string) []string {
 
 // wrong is something wrong with a form.
 func wrong(format string, args ...any) error {
-	return fmt.Errorf("%w%s", &wrongForm{}, fmt.Sprintf(format, args...))
+	return fmt.Errorf("%w%s", &formError{}, fmt.Sprintf(format, args...))
 }
 
-// wrongForm is an ErrInvalid without words of its own.
-type wrongForm struct{}
+// formError is an ErrInvalid; the words are those around it.
+type formError struct{}
 
-func (*wrongForm) Error() string        { return "" }
-func (*wrongForm) Is(target error) bool { return target == connect.ErrInvalid }
+func (*formError) Error() string        { return "" }
+func (*formError) Is(target error) bool { return target == connect.ErrInvalid }

@@ -186,5 +186,5 @@ func (h *Handler) previewPage(v *visit) {
 	h.connect.Preview(v.w, v.r, page)
 }
 
-// lines are the words or lines of a field.
+// words are what a field has between blanks.
 func words(text string) []string { return strings.Fields(text) }
