@@ -3,9 +3,13 @@ package awssigv4
 import (
 	"errors"
 	"net/http/httptest"
+	"net/url"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/connect"
+	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/endpoint"
 	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/sigv4"
 )
 
@@ -90,4 +94,33 @@ func TestPathsBelowABase(t *testing.T) {
 			t.Errorf("%s without %s below %s is %s, %v; want %s", tt.target, tt.prefix, tt.base, sigv4.RawPath(r), err, tt.want)
 		}
 	}
+}
+
+// FuzzBaseURL: whatever a caller asks for, what is called is AWS's in the connection's partition and for its
+// service, or allowed by name, with TLS, and below no path with dots.
+func FuzzBaseURL(f *testing.F) {
+	for _, seed := range []string{
+		"https://s3.eu-west-1.amazonaws.com", "https://b.s3.eu-west-1.amazonaws.com:443/x/", "https://minio.example:9000/a%2fb", "https://a@b/", "http://x", "https://[::1]",
+		"https://evil.example\\@s3.eu-west-1.amazonaws.com", "https://s3.eu-west-1.amazonaws.com%2eevil.example", "https://s3.eu-west-1.amazonaws.com.", "HTTPS://S3.EU-WEST-1.AMAZONAWS.COM/..",
+		"https://s3.eu-west-1.amazonaws.com#@evil.example", "https:///x", "https:s3.eu-west-1.amazonaws.com", "https://s3.eu-west-1.amazonaws.com:0443",
+	} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, override string) {
+		target := targeting{
+			connection: &connect.Connection{Region: "eu-west-1"}, integration: &connect.Integration{Service: "s3"}, allowed: []string{"minio.example:9000"},
+		}
+		got, err := target.of(override)
+		if err != nil || override == "" {
+			return
+		}
+		ep, err := endpoint.Parse(got.host)
+		if got.scheme != "https" || got.host != "minio.example:9000" && (err != nil || ep.Service != "s3" || ep.Partition != "aws" || strings.Contains(got.host, ":")) {
+			t.Errorf("%q leads to %+v", override, got)
+		}
+		decoded, err := url.PathUnescape(got.path)
+		if err != nil || got.path != "" && got.path[0] != '/' || strings.HasSuffix(got.path, "/") || slices.Contains(strings.Split(decoded, "/"), "..") || strings.ContainsAny(got.path, "?# ") {
+			t.Errorf("%q leads below %q", override, got.path)
+		}
+	})
 }

@@ -24,6 +24,8 @@ func FuzzCaddyfile(f *testing.F) {
 		"upstream a:1 {\nservice s3\n}\nupstream_only\ndial_timeout 3s\ntls",
 		"key A B\nkey C D\nbody_limit 1k",
 		"spool_dir /x\nspool_limit 1",
+		"connection {http.request.header.a}\nintegration a\napi_key a {env.A} {\nscopes proxy\nintegrations a\n}\nstrip_prefix /p\nauthenticated_by_caddy\ninsecure",
+		"integration a {\nservice s3\nbase_url https://a.b/c\nallow_hosts a.b\nallow_paths /a/*\nrate_limit 1 1s\n}\nconnections {\nkey {env.A}\n}",
 		"api_key a {env.A} {env.B} {\nroles arn:aws:iam::*:role/a-*\nexternal_ids a:*\nprobe\n}\nduration 1h\nrequire_external_id off\nregion eu-west-1\nregions eu-west-1",
 		"basic_auth a b {env.A} {\nrole arn:aws:iam::123456789012:role/R\nexternal_id ab\n}\nallow_origins https://a.b\nplain_http any\ntag a {key}\nsession_name x-{key}",
 		"service {http.request.header.X}\nhost {env.A}:443",
