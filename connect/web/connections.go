@@ -74,6 +74,14 @@ func (h *Handler) readConnection(r *http.Request, key *Key) (int, any, error) {
 		return http.StatusOK, out, nil
 	}
 	creds, expires, err := h.options.Credentials(r.Context(), c, fresh)
+	if fresh && errors.Is(err, connect.ErrExhausted) {
+		// Somebody says that it was mended.
+		if c, err = h.service.Recheck(r.Context(), c.ID); err != nil {
+			return 0, nil, h.noCredentials(err, out)
+		}
+		out = fullJSON(&c, service)
+		creds, expires, err = h.options.Credentials(r.Context(), c, fresh)
+	}
 	if err != nil {
 		return 0, nil, h.noCredentials(err, out)
 	}

@@ -98,7 +98,7 @@ func TestCredentialsByScope(t *testing.T) {
 	r := b.api(credentialsKey, "GET", at, "")
 	payload, _ := r.json(t)["error"].(map[string]any)["payload"].(map[string]any)
 	connection, _ := payload["connection"].(map[string]any)
-	if r.StatusCode != 424 || r.code(t) != "connection_paused" || connection["paused"] != true || strings.Contains(r.body, "issued-") {
+	if r.StatusCode != 403 || r.code(t) != "connection_paused" || connection["paused"] != true || strings.Contains(r.body, "issued-") {
 		t.Errorf("%d %s", r.StatusCode, r.body)
 	}
 	b.api(apiKey, "POST", "/connections/"+id+"/resume", "")
@@ -114,6 +114,31 @@ func TestCredentialsByScope(t *testing.T) {
 	}
 	b.mu.Unlock()
 	if r := b.api(apiKey, "GET", "/connections/"+id, ""); r.StatusCode != 200 {
+		t.Errorf("%d %s", r.StatusCode, r.body)
+	}
+}
+
+// TestCredentialsAfterDays: a role that could not be assumed for days is not tried any more, until somebody says that it was
+// mended.
+func TestCredentialsAfterDays(t *testing.T) {
+	var b *bed
+	o := withCredentials(&b)
+	o.service = func(s *connect.ServiceOptions) { s.ExhaustedAfter = 1 }
+	b = newBed(t, o)
+	id, externalID := b.connect("org-1", customerRole)
+	b.role(customerRole, "another one")
+	b.api(apiKey, "POST", "/connections/"+id+"/verify", "")
+	for _, query := range []string{"", "?force_refresh=true"} {
+		r := b.api(credentialsKey, "GET", "/connections/"+id+query, "")
+		if r.StatusCode != 424 || r.code(t) != "connection_refresh_exhausted" || !strings.Contains(r.body, `"code":"assume_role_denied"`) {
+			t.Errorf("%d %s", r.StatusCode, r.body)
+		}
+	}
+	b.role(customerRole, externalID)
+	if r := b.api(credentialsKey, "GET", "/connections/"+id, ""); r.StatusCode != 424 {
+		t.Errorf("%d %s", r.StatusCode, r.body)
+	}
+	if r := b.api(credentialsKey, "GET", "/connections/"+id+"?force_refresh=true", ""); r.StatusCode != 200 || !strings.Contains(r.body, `"errors":[]`) || !strings.Contains(r.body, "issued-") {
 		t.Errorf("%d %s", r.StatusCode, r.body)
 	}
 }

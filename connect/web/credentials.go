@@ -31,7 +31,11 @@ func (h *Handler) noCredentials(err error, connection map[string]any) error {
 	e := &apiError{Status: http.StatusBadGateway, Code: "invalid_credentials", Message: "the connection's role can't be assumed at the moment", Payload: payload}
 	switch failed, ok := errors.AsType[*credentials.Error](err); {
 	case errors.Is(err, connect.ErrPaused):
-		return &apiError{Status: http.StatusFailedDependency, Code: "connection_paused", Message: "the connection is paused, and has no credentials until it is resumed", Payload: payload}
+		return &apiError{Status: http.StatusForbidden, Code: "connection_paused", Message: "the connection is paused, and has no credentials until it is resumed", Payload: payload}
+	case errors.Is(err, connect.ErrExhausted):
+		return &apiError{Status: http.StatusFailedDependency, Code: "connection_refresh_exhausted", Message: "the connection's role could not be assumed for days, and is not tried any more: have it mended, and ask with force_refresh", Payload: payload}
+	case errors.Is(err, connect.ErrDenied):
+		return &apiError{Status: http.StatusForbidden, Code: string(connect.CodeAccountNotAllowed), Message: "roles of the connection's account may not be used any more", Payload: payload}
 	case errors.Is(err, connect.ErrDenied):
 		return &apiError{Status: http.StatusFailedDependency, Code: string(connect.CodeAccountNotAllowed), Message: "the operator does not allow the connection's account any more", Payload: payload}
 	case errors.Is(err, connect.ErrExhausted):
