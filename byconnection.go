@@ -339,14 +339,19 @@ func permitPaths(l *connect.Limits, method string, h http.Header, d destination,
 		if path, err = url.PathUnescape(target.Path); err != nil {
 			return errors.New("the path can't be decoded")
 		}
-		for _, from := range h.Values("X-Amz-Copy-Source") {
-			if err := permitSource(l, from, method, d); err != nil {
-				return err
+		for _, name := range sourceHeaders {
+			for _, from := range h.Values(name) {
+				if err := permitSource(l, from, method, d); err != nil {
+					return fmt.Errorf("%s %w", name, err)
+				}
 			}
 		}
 	}
 	return l.Permit(method, d.host, path, d.service, d.region)
 }
+
+// sourceHeaders name objects that S3 is to copy or to rename.
+var sourceHeaders = []string{"X-Amz-Copy-Source", "X-Amz-Rename-Source"}
 
 // permitSource asks the limits for the object that S3 is to copy: it is read as if it were asked for by its
 // path.
@@ -354,10 +359,10 @@ func permitSource(l *connect.Limits, from, method string, d destination) error {
 	from, _, _ = strings.Cut(from, "?")
 	path, err := url.PathUnescape(from)
 	if err != nil {
-		return errors.New("X-Amz-Copy-Source can't be decoded")
+		return errors.New("can't be decoded")
 	}
 	if err := l.Permit(method, d.host, "/"+strings.TrimPrefix(path, "/"), d.service, d.region); err != nil {
-		return errors.New("X-Amz-Copy-Source is not among the paths that may be called")
+		return errors.New("is not among the paths that may be called")
 	}
 	return nil
 }

@@ -34,9 +34,7 @@ func (t *Transport) retry(req *http.Request, asked *controls) (*http.Response, e
 		case <-timer.C:
 		}
 		if res != nil {
-			// So that the connection can be used again, if that takes no time.
-			_, _ = io.CopyN(io.Discard, res.Body, maxErrorBody)
-			res.Body.Close()
+			res.Body.Close() // Unread: nobody knows how long it takes to come.
 		}
 		callRetriesTotal.Inc()
 	}

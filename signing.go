@@ -2,6 +2,7 @@ package awssigv4
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -200,6 +201,41 @@ func (s *Signing) sign(out *http.Request, target sigv4.Target, d destination, cr
 			zap.String("string_to_sign", trace.StringToSign),
 		)
 	}
+	return nil
+}
+
+// identityOf returns the identity that is configured here, or the default one,
+// if the allow-list has it. The client's connection is nil if it is none of TLS.
+func (s *Signing) identityOf(client *tls.ConnectionState, repl *caddy.Replacer) (credentials.Identity, error) {
+	if s.namesCredentials() {
+		return s.allowedIdentity(&s.Target, client, repl)
+	}
+	src, err := s.app.defaultSource()
+	if err != nil {
+		return credentials.Identity{}, err
+	}
+	id, err := src.Identity(nil)
+	if err != nil {
+		return id, err
+	}
+	return id, s.Allow.permitRole(id)
+}
+
+// allowedIdentity returns the identity that t names for this request.
+func (s *Signing) allowedIdentity(t *Target, client *tls.ConnectionState, repl *caddy.Replacer) (credentials.Identity, error) {
+	id, err := t.resolveIdentity(client, repl)
+	if err != nil {
+		return id, refuse(http.StatusForbidden, "credentials: %w", err)
+	}
+	return id, s.Allow.permitRole(id)
+}
+
+func (s *Signing) marshalLog(enc zapcore.ObjectEncoder) error {
+	enc.AddString("service", s.Service)
+	enc.AddString("region", s.Region)
+	enc.AddString("host", s.Host)
+	enc.AddString("credentials_name", s.CredentialsName)
+	enc.AddString("payload", string(s.Payload))
 	return nil
 }
 

@@ -145,6 +145,7 @@ func TestRefusedCalls(t *testing.T) {
 		{"a path by encoded dots", "GET", "/proxy/bucket/%2e%2E/other", as(id), 403, "not_permitted"},
 		{"a path by an encoded slash", "GET", "/proxy/bucket%2F..%2Fother", as(id), 403, "not_permitted"},
 		{"a source outside", "PUT", "/proxy/bucket/x", as(id, "X-Amz-Copy-Source: /other/secret"), 403, "not_permitted"},
+		{"a rename from outside", "PUT", "/proxy/bucket/x", as(id, "X-Amz-Rename-Source: %2Fother%2Fsecret"), 403, "not_permitted"},
 		{"a source by its prefix", "PUT", "/proxy/bucket/x", as(id, "Nango-Proxy-X-Amz-Copy-Source: other/secret"), 403, "not_permitted"},
 		{"an escape that is none", "GET", "/proxy/bucket/%zz", as(id), 400, ""},
 		{"a path outside of the prefix", "GET", "/proxyx/list", as(id), 404, "not_signed"},
