@@ -9,10 +9,10 @@ import (
 	"testing"
 )
 
-// TestConnectAttacksAreTested: each test that docs/connect.md names where it says what has been attacked is
+// TestConnectAttacksAreTested: each test that docs/connect-security.md names where it says what has been attacked is
 // there, and each attack has one.
 func TestConnectAttacksAreTested(t *testing.T) {
-	doc, err := os.ReadFile(filepath.Join("..", "docs", "connect.md"))
+	doc, err := os.ReadFile(filepath.Join("..", "docs", "connect-security.md"))
 	if err != nil {
 		t.Fatal(err)
 	}
