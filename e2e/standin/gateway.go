@@ -18,6 +18,7 @@ import (
 	"github.com/versity/versitygw/embedgw"
 	"github.com/versity/versitygw/s3api"
 	"github.com/versity/versitygw/s3err"
+	"github.com/versity/versitygw/s3response"
 
 	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/e2e/standin/objects"
 )
@@ -95,6 +96,16 @@ func (g *gateway) createBucket(name string) error {
 	}
 	if err := g.store.Make(name, acl); err != nil {
 		return fmt.Errorf("creating bucket %q: %w", name, err)
+	}
+	return nil
+}
+
+func (g *gateway) putObject(bucket, key, body string) error {
+	length := int64(len(body))
+	if _, err := g.store.PutObject(context.Background(), s3response.PutObjectInput{
+		Bucket: &bucket, Key: &key, Body: strings.NewReader(body), ContentLength: &length,
+	}); err != nil {
+		return fmt.Errorf("putting %q into the bucket %q: %w", key, bucket, err)
 	}
 	return nil
 }

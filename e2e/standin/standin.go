@@ -143,6 +143,9 @@ func (s *Standin) CA() []byte { return s.ca }
 // CreateBucket makes an empty bucket.
 func (s *Standin) CreateBucket(name string) error { return s.s3.createBucket(name) }
 
+// PutObject puts an object into a bucket, as its owner would.
+func (s *Standin) PutObject(bucket, key, body string) error { return s.s3.putObject(bucket, key, body) }
+
 // serveHTTP serves a listener and returns what ends that.
 func serveHTTP(l net.Listener, h http.Handler) func() error {
 	srv := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second, ErrorLog: silent}

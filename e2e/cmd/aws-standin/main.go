@@ -12,6 +12,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"net/url"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -102,7 +103,10 @@ func furnish(s *standin.Standin) error {
 }`}); err != nil {
 		return err
 	}
-	return s.CreateBucket(bucket)
+	if err := s.CreateBucket(bucket); err != nil {
+		return err
+	}
+	return s.PutObject(bucket, "hello.txt", "hello from the customer's bucket\n")
 }
 
 // introduction is what a person has to know. The Caddyfile in it stands between two lines of hyphens.
@@ -167,7 +171,7 @@ func introduce(out io.Writer, s *standin.Standin, ca string) {
 func report(out io.Writer, c standin.Call) {
 	what := c.Action
 	if c.RoleARN != "" {
-		what += " " + c.RoleARN
+		what += " " + c.RoleARN + whichExternalID(c.Form)
 	}
 	by := c.By
 	if by == "" {
@@ -181,4 +185,16 @@ func report(out io.Writer, c standin.Call) {
 		outcome = "granted: " + c.Issued
 	}
 	fmt.Fprintf(out, "%s  %s by %s: %s\n", c.Time.Format("15:04:05"), what, by, outcome)
+}
+
+// whichExternalID says it without the External ID, which is nobody else's business.
+func whichExternalID(form url.Values) string {
+	switch {
+	case !form.Has("ExternalId"):
+		return " without External ID"
+	case form.Get("ExternalId") == externalID:
+		return " with the External ID"
+	default:
+		return " with another External ID"
+	}
 }

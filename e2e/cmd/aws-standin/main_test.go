@@ -63,7 +63,7 @@ func TestWhatItPrintsWorks(t *testing.T) {
 		t.Errorf("%d answers, want the README and a list with it: %.300q", len(answers), answers)
 	}
 	told := printed.until(t, "granted")
-	if !strings.Contains(told, "AssumeRole "+roleARN+" by "+brokerKeyID+": granted: ASIA") {
+	if !strings.Contains(told, "AssumeRole "+roleARN+" with the External ID by "+brokerKeyID+": granted: ASIA") {
 		t.Errorf("it told %q of the call to STS", told)
 	}
 	if strings.Count(printed.all(), brokerSecret) != 2 {

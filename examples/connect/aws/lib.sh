@@ -1,4 +1,4 @@
-# What up, connected and down have in common: where they keep what they know, and whom they call AWS as. They source it.
+# What up and down have in common: where they keep what they know, and whom they call AWS as. They source it.
 # shellcheck shell=bash disable=SC2034 # what is set here is used there
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 
