@@ -146,8 +146,8 @@ var badOptions = []struct {
 
 // laterOptions are options that later versions may have; today each is unknown.
 var laterOptions = []string{
-	"color blue", "algorithm auto", "algorithm sigv4a", "region_set *", "strip_prefix /x", "sign header", "sign query 5m",
-	"clock_skew auto", "connection {header.C}", "integration x",
+	"color blue", "algorithm auto", "algorithm sigv4a", "region_set *", "sign header", "sign query 5m",
+	"clock_skew auto",
 }
 
 func inRole(options string) string {
