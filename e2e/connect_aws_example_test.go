@@ -149,8 +149,10 @@ func TestConnectAWSExample(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	site := strings.Replace(string(caddyfile), "{$CONNECT_SITE:http://localhost:8080}", "http://<site>", 1)
-	b.runCaddy(site)
+	b.runCaddy(strings.NewReplacer(
+		"{$CONNECT_SITE:http://localhost:8080}", "http://<site>",
+		"service s3", "service s3\nbase_url <s3>\nallow_hosts <s3-host>", "strip_prefix /proxy", "strip_prefix /proxy\ninsecure",
+	).Replace(string(caddyfile)))
 	var session struct {
 		Data struct {
 			Link string `json:"connect_link"`
@@ -203,19 +205,12 @@ func TestConnectAWSExample(t *testing.T) {
 	if _, err := b.direct.PutObject(t.Context(), &s3.PutObjectInput{Bucket: aws.String(data), Key: aws.String("hello.txt"), Body: strings.NewReader("hello")}); err != nil {
 		t.Fatal(err)
 	}
-	files := freePort(t, "127.0.0.1")
-	a.sh(scripts+"connected "+b.connected().ID, "CONNECT_SITE=http://"+b.site, "CONNECT_FILES=http://"+files, "CONNECT_KEY="+connectKey, "CONNECT_S3="+b.S3(), "CADDY=true")
-	if err := b.load(site); err != nil {
-		t.Fatal(err)
+	id := b.connected().ID
+	for target, answer := range map[string]string{"?list-type=2": "<Key>hello.txt</Key>", "/hello.txt": "hello"} {
+		b.do("GET", "/proxy/"+data+target, "", "Authorization: Bearer "+connectKey, "Provider-Config-Key: acme-s3", "Connection-Id: "+id).
+			expect(t, target, 200, answer)
 	}
-	for target, answer := range map[string]string{"/" + data + "?list-type=2": "<Key>hello.txt</Key>", "/" + data + "/hello.txt": "hello"} {
-		got, err := send(files, "GET", target, "")
-		if err != nil {
-			t.Fatal(err)
-		}
-		got.expect(t, target, 200, answer)
-	}
-	if sessions := b.Sessions(role); !slices.ContainsFunc(sessions, func(s standin.Session) bool { return s.Name == "connect-"+b.connected().ID }) {
+	if sessions := b.Sessions(role); !slices.ContainsFunc(sessions, func(s standin.Session) bool { return s.Name == "connect-"+id }) {
 		t.Errorf("the role's sessions are %+v", sessions)
 	}
 
@@ -226,8 +221,8 @@ func TestConnectAWSExample(t *testing.T) {
 	if ok || !strings.Contains(out, "such as theirs") || !strings.Contains(out, "the role "+brokerName+", which lacks the tag") {
 		t.Errorf("down: %t %s", ok, out)
 	}
-	id := strings.TrimPrefix(data, "connect-demo-data-")
-	a.sh(fmt.Sprintf("aws s3api delete-object --bucket %s --key theirs; aws iam tag-role --role-name %s --tags Key=connect-demo,Value=%s", data, brokerName, id))
+	random := strings.TrimPrefix(data, "connect-demo-data-")
+	a.sh(fmt.Sprintf("aws s3api delete-object --bucket %s --key theirs; aws iam tag-role --role-name %s --tags Key=connect-demo,Value=%s", data, brokerName, random))
 	if out := a.sh(scripts + "down"); !strings.Contains(out, "Nothing is left") || !strings.Contains(out, "stack/"+stack) {
 		t.Errorf("down: %s", out)
 	}

@@ -51,7 +51,7 @@ func readWalkthrough(t *testing.T) (string, []trouble) {
 }
 
 // walkthroughSite has a vendor whose broker assumes roles, one whose helper does not know the key, one whose helper is where
-// nobody listens, and S3 with the role of the customer.
+// nobody listens; and calls with connections.
 const walkthroughSite = `{
 	aws_sigv4 {
 		credentials broker static <broker-key> <broker-secret>
@@ -63,6 +63,8 @@ const walkthroughSite = `{
 			display_name "Acme Analytics"
 			service s3
 			region <region>
+			base_url <s3>
+			allow_hosts <s3-host>
 			sts credentials broker
 		}
 		integration refused {
@@ -96,16 +98,7 @@ http://<site> {
 			}
 		}
 	}
-	handle /bucket* {
-		aws_sigv4 <s3> {
-			service s3
-			region <region>
-			credentials assume_role ` + customerRole + ` {
-				from broker
-				external_id <external-id>
-			}
-		}
-	}
+	` + callRoutes + `
 	handle {
 		aws_connect {
 			api_key backend ` + connectKey + `
@@ -133,14 +126,14 @@ func TestConnectWalkthrough(t *testing.T) {
 
 	// connect makes the session of the document, for an integration, and has the page verify a role that trusts the broker with
 	// the External ID.
-	connect := func(t *testing.T, integration, role, prefill, trust string) *customer {
+	connect := func(t *testing.T, integration, role, trust string) *customer {
 		t.Helper()
 		var made struct {
 			Data struct {
 				Link string `json:"connect_link"`
 			}
 		}
-		b.api("POST", "/connect/sessions", strings.NewReplacer("acme-s3", integration, "\n}", prefill+"\n}").Replace(body[1]), 201, &made)
+		b.api("POST", "/connect/sessions", strings.Replace(body[1], "acme-s3", integration, 1), 201, &made)
 		c := b.follow(made.Data.Link)
 		if trust == "" {
 			trust = trustPolicy(brokerARN, c.read(shownExternalID))
@@ -169,21 +162,22 @@ func TestConnectWalkthrough(t *testing.T) {
 	}
 
 	t.Run(troubles[0].title, func(t *testing.T) {
-		fails(t, troubles[0], "helper_refused", connect(t, "refused", customerRole, "", ""))
+		fails(t, troubles[0], "helper_refused", connect(t, "refused", customerRole, ""))
 	})
 	t.Run(troubles[1].title, func(t *testing.T) {
-		fails(t, troubles[1], "assume_role_denied", connect(t, "acme-s3", customerRole, "", trustPolicy(brokerARN, "another-external-id")))
+		fails(t, troubles[1], "assume_role_denied", connect(t, "acme-s3", customerRole, trustPolicy(brokerARN, "another-external-id")))
 	})
 	t.Run(troubles[2].title, func(t *testing.T) {
-		connect(t, "acme-s3", customerRole, `, "organization": {"id": "globex"}, "prefill": {"external_id": "`+externalID+`"}`, "").wait("succeeded")
+		connect(t, "acme-s3", customerRole, "").wait("succeeded")
 		said := troubles[2].said["proxy"]
 		if said == "" {
 			t.Error("the walkthrough does not say what the proxy answers")
 		}
-		b.do("GET", "/bucket?list-type=2", "").expect(t, "ListObjectsV2", 403, said)
+		b.do("GET", "/proxy/bucket?list-type=2", "", "Authorization: Bearer "+connectKey, "Provider-Config-Key: acme-s3", "Connection-Id: "+b.connected().ID).
+			expect(t, "ListObjectsV2", 403, said)
 	})
 	t.Run(troubles[3].title, func(t *testing.T) {
-		fails(t, troubles[3], "helper_unreachable", connect(t, "away", customerRole, "", ""))
+		fails(t, troubles[3], "helper_unreachable", connect(t, "away", customerRole, ""))
 
 		said := troubles[3].said["config"]
 		docker := strings.Replace(site, "http://<site>/sts", "http://host.docker.internal:3055", 1)
