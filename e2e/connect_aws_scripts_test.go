@@ -114,6 +114,11 @@ func TestConnectAWSScripts(t *testing.T) {
 	if out, ok := whole.script("up", "FAKE_ACCOUNT=999900001111"); ok || !strings.Contains(out, "vendor account 111122223333") {
 		t.Errorf("in another account: %t %s", ok, out)
 	}
+	for _, env := range []string{"AWS_REGION=us-east-1", "CUSTOMER_PROFILE=another"} {
+		if out, ok := whole.script("up", env); ok || !strings.Contains(out, "run down first, or use another CONNECT_DEMO_DIR") {
+			t.Errorf("%s: %t %s", env, ok, out)
+		}
+	}
 	if out, ok := whole.script("down", "FAKE_ACCOUNT=999900001111"); ok || !strings.Contains(out, "vendor is account 111122223333") {
 		t.Errorf("in another account: %t %s", ok, out)
 	}
