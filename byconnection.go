@@ -151,7 +151,8 @@ func (h *Handler) checkConnection() error {
 	return nil
 }
 
-// someIntegrationAllowsHosts is true while the configuration is not known yet.
+// someIntegrationAllowsHosts says whether the hosts of an integration may be called without TLS. In a
+// Caddyfile that is being read the integrations are not known yet; it is asked again with all of them.
 func (h *Handler) someIntegrationAllowsHosts() bool {
 	if h.app == nil {
 		return true
