@@ -32,6 +32,9 @@ const instancesSite = `{
 			base_url <s3>
 			allow_hosts <s3-host>
 		}
+		runtime_integrations {
+			credentials broker
+		}
 	}
 }
 http://<site> {
@@ -46,7 +49,7 @@ http://<site> {
 	handle {
 		aws_connect {
 			api_key backend vendor-key-of-32-letters-or-more {
-				scopes connect_sessions:write connections:list connections:read connections:update connections:delete
+				scopes connect_sessions:write connections:list connections:read connections:update connections:delete integrations:read integrations:write
 			}
 		}
 	}

@@ -89,6 +89,8 @@ func shareConnections(t *testing.T, b *bed, storage map[string]any) {
 	second.becomes("deleted on the other", revoked, 404)
 	t.Logf("a deletion counted after %v", time.Since(began).Round(time.Millisecond))
 
+	shareIntegrations(t, first, second)
+
 	// The storage is away from one of them, which serves what it knows, and nothing that is unknown.
 	second.storageIs("away")
 	waitFor(t, patience, "the instance to notice", func() bool { return second.mentions("connections that are known are served for") })
