@@ -201,6 +201,14 @@ func (h *Handler) begin(p *plan, r *http.Request, repl *caddy.Replacer) (*http.R
 	if c.controls, err = readControls(r.Header); err != nil {
 		return nil, err
 	}
+	if !b.authenticates() {
+		// Whoever comes uses the connection as the operator wrote it.
+		c.controls.retries = 0
+		if c.controls.baseURL != "" {
+			return nil, newCallError(http.StatusForbidden, "base_url_override_not_allowed",
+				"Base-Url-Override: nobody here is known, so the operator alone says where to: leave it out, or have the operator write api_key")
+		}
+	}
 	t := targeting{
 		connection: c.connection, integration: c.integration, allowed: c.allowed, insecure: b.Insecure,
 	}
@@ -227,9 +235,12 @@ func (h *Handler) begin(p *plan, r *http.Request, repl *caddy.Replacer) (*http.R
 	return &cleaned, nil
 }
 
+// authenticates says whether callers have to show who they are.
+func (b *ByConnection) authenticates() bool { return len(b.Keys) > 0 || b.AuthenticatedByCaddy }
+
 // authenticate returns the caller's key; nil if Caddy has authenticated the request, or nobody has to.
 func (b *ByConnection) authenticate(r *http.Request, repl *caddy.Replacer) (*web.Key, error) {
-	if len(b.Keys) == 0 && !b.AuthenticatedByCaddy {
+	if !b.authenticates() {
 		return nil, nil //nolint:nilnil // the connection is fixed, and whoever reaches the handler may use it
 	}
 	err := web.ErrNoKey
