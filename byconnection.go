@@ -39,7 +39,7 @@ type ByConnection struct {
 	Keys []ConnectKey `json:"keys,omitempty"`
 
 	// Take requests that a handler before this one has authenticated: `{http.auth.user.id}` must not
-	// be empty. With `keys`, either will do.
+	// be empty. With `keys`, either will do. What a page of another site has a browser send is refused.
 	AuthenticatedByCaddy bool `json:"authenticated_by_caddy,omitempty"`
 
 	// Call hosts without TLS whose base URL begins with `http://` and that are written in full in
@@ -258,6 +258,9 @@ func (b *ByConnection) authenticate(r *http.Request, repl *caddy.Replacer) (*web
 	}
 	if b.AuthenticatedByCaddy {
 		if user, ok := repl.GetString("http.auth.user.id"); ok && user != "" {
+			if isForged(r) {
+				return nil, newCallError(http.StatusForbidden, "cross_site", "a page of another site has a browser make this call")
+			}
 			return nil, nil //nolint:nilnil // Caddy knows who it is
 		}
 		if len(b.Keys) == 0 {

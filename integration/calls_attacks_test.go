@@ -36,3 +36,44 @@ func TestCallsThatNobodyAuthenticates(t *testing.T) {
 	second.all(1)
 	b.settle()
 }
+
+// TestCallsOfAnotherSitesPages: a browser sends a password that it knows, or a cookie, also with what a page
+// of another site asks for. What only a script with the server's leave can send shows that it is none.
+func TestCallsOfAnotherSitesPages(t *testing.T) {
+	b := newCallBed(t, nil)
+	before := "basic_auth {\nalice " + adminHash + "\n}\n"
+	const dynamic = "reverse_proxy {\ndynamic aws_sigv4\ntransport aws_sigv4 {\ntls_insecure_skip_verify\n}\n}"
+	b.start(b.config(callParts{proxy: "route {\n" + before + "aws_sigv4 {\nconnection {query.c}\nintegration acme-s3\nstrip_prefix /proxy\nauthenticated_by_caddy\n}\n" + dynamic + "\n}"}))
+	id := b.connected("globex", customerRole)
+	alice := operator{b.connectBed, "alice"}.lines()[0]
+	at, called := "/proxy/?c="+id, 0
+	for _, tt := range []struct {
+		method string
+		ok     bool
+		lines  []string
+	}{
+		{"GET", true, nil}, // no browser
+		{"GET", true, []string{"Sec-Fetch-Site: none"}},
+		{"POST", true, []string{"Sec-Fetch-Site: same-origin", "Origin: http://" + b.addr()}},
+		{"POST", true, []string{"Origin: http://" + b.addr()}},
+		{"POST", true, []string{"Sec-Fetch-Site: cross-site", "Origin: https://app.example", "Provider-Config-Key: acme-s3"}},
+		{"POST", true, []string{"Sec-Fetch-Site: cross-site", "Origin: https://app.example", "Connection-Id: x"}},
+		{"GET", false, []string{"Sec-Fetch-Site: cross-site"}},
+		{"GET", false, []string{"Sec-Fetch-Site: same-site"}},
+		{"GET", false, []string{"Sec-Fetch-Site: same-origin", "Sec-Fetch-Site: cross-site"}},
+		{"POST", false, []string{"Sec-Fetch-Site: cross-site", "Origin: http://" + b.addr()}},
+		{"POST", false, []string{"Origin: https://evil.example"}},
+		{"POST", false, []string{"Origin: null"}},
+		{"POST", false, []string{"Origin: http://" + b.addr(), "Origin: https://evil.example"}},
+	} {
+		r := b.do(tt.method, at, "Action=DeleteEverything", append(tt.lines, alice)...)
+		if tt.ok {
+			called++
+			r.expect(t, 200)
+		} else {
+			r.expectError(t, 403, "cross_site")
+		}
+	}
+	b.up.all(called)
+	b.settle()
+}
