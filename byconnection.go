@@ -182,6 +182,8 @@ type call struct {
 
 	// allowed are hosts that may be dialled without being AWS's.
 	allowed []string
+
+	connects *connect.Service
 }
 
 // begin authenticates the caller, finds the connection and where the call goes, and plans that. It
@@ -305,7 +307,7 @@ func (b *ByConnection) find(ctx context.Context, c *call, key *web.Key, repl *ca
 			return err
 		}
 	}
-	c.connection = &connection
+	c.connection, c.connects = &connection, b.connects
 	return nil
 }
 
@@ -327,6 +329,16 @@ func (b *ByConnection) findIntegration(c *call, name string, key *web.Key) error
 		c.allowed = runtime.Hosts
 	}
 	return nil
+}
+
+// goesOn says whether the connection is still there to be used, and for the role that the call began with.
+func (c *call) goesOn(ctx context.Context) bool {
+	now, err := c.connects.Lookup(ctx, c.connection.ID)
+	if err == nil {
+		_, err = c.connects.Identity(now)
+	}
+	was := c.connection
+	return err == nil && now.Integration == was.Integration && now.RoleARN == was.RoleARN && now.ExternalID == was.ExternalID && now.Region == was.Region
 }
 
 // logCall has the access log tell whose call it was.

@@ -14,8 +14,10 @@ import (
 
 // retry sends a call until it is answered with something else than what its caller wants tried again, as
 // often as the caller asked for, within retryTime. Each attempt is signed anew. A call whose body is not
-// held is sent once. The last answer is the caller's, as it came.
-func (t *Transport) retry(req *http.Request, asked *controls) (*http.Response, error) {
+// held is sent once, and none is sent again whose connection may not be used any more. The last answer is
+// the caller's, as it came.
+func (t *Transport) retry(req *http.Request, c *call) (*http.Response, error) {
+	asked := &c.controls
 	end := time.Now().Add(retryTime)
 	for n := 0; ; n++ {
 		res, err := t.attempt(req)
@@ -32,6 +34,9 @@ func (t *Transport) retry(req *http.Request, asked *controls) (*http.Response, e
 			timer.Stop()
 			return res, err
 		case <-timer.C:
+		}
+		if !c.goesOn(req.Context()) {
+			return res, err
 		}
 		if res != nil {
 			res.Body.Close() // Unread: nobody knows how long it takes to come.

@@ -125,7 +125,7 @@ func (t *Transport) blockFor(dialled string) (*UpstreamTarget, error) {
 // behalf several times, if its caller asks for that.
 func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	if p := planOf(req.Context()); p != nil && p.call != nil && p.call.controls.retries > 0 && p.claim(t) {
-		return t.retry(req, &p.call.controls)
+		return t.retry(req, p.call)
 	}
 	return t.attempt(req)
 }

@@ -77,3 +77,21 @@ func TestCallsOfAnotherSitesPages(t *testing.T) {
 	b.up.all(called)
 	b.settle()
 }
+
+// TestRetriesEndWithTheConnection: who asked for retries before a connection was paused gets none after.
+func TestRetriesEndWithTheConnection(t *testing.T) {
+	var b *callBed
+	var id string
+	b = newCallBed(t, func(*wireverify.Request) (wireverify.Action, bool) {
+		return wireverify.Action{Respond: func(*wireverify.Request) wireverify.Response {
+			b.do("POST", "/connections/"+id+"/pause", "", "Authorization: Bearer "+updateSecret).expect(t, 200)
+			return wireverify.Response{Status: 503, Headers: []wireverify.Header{{Name: "Retry-After", Value: "0"}}, Body: "try again"}
+		}}, true
+	})
+	b.start(b.config(callParts{}))
+	id = b.connected("globex", customerRole)
+	b.get("/proxy/x", as(id, "Retries: 5")...).expect(t, 503, "try again")
+	b.up.all(1)
+	b.get("/proxy/x", as(id)...).expectError(t, 403, "connection_paused")
+	b.settle()
+}
