@@ -89,3 +89,19 @@ func TestChoice(t *testing.T) {
 		t.Errorf("%d sessions were removed, %v", n, err)
 	}
 }
+
+// TestChoiceOfWhatIsThere: a key for integrations that are not written yet makes sessions for those that are.
+func TestChoiceOfWhatIsThere(t *testing.T) {
+	b := newWriterBed(t)
+	r := b.api(onlyKey, "POST", "/connect/sessions", `{"organization":{"id":"o"}}`)
+	data, _ := r.json(t)["data"].(map[string]any)
+	if r.StatusCode != http.StatusCreated {
+		t.Fatalf("%d %s", r.StatusCode, r.body)
+	}
+	if s := b.api(data["token"].(string), "GET", "/connect/session", "").body; !strings.Contains(s, `"allowed_integrations":["acme-s3"]`) {
+		t.Errorf("%s", s)
+	}
+	if _, err := newPublicKeys([]PublicKey{{ID: publicKeyID, HMACKeys: []string{hmacKey}, Integrations: []string{"a"}}}, b.service); err != nil {
+		t.Error(err)
+	}
+}

@@ -60,7 +60,7 @@ func newWriterBed(t testing.TB) *bed {
 			o.Keys = append(
 				o.Keys,
 				Key{Name: "writer", Secrets: []string{writerKey}, Scopes: []Scope{ScopeWriteIntegrations, ScopeSessions}},
-				Key{Name: "only", Secrets: []string{onlyKey}, Scopes: []Scope{ScopeWriteIntegrations}, Integrations: []string{"a", "acme-s3"}},
+				Key{Name: "only", Secrets: []string{onlyKey}, Scopes: []Scope{ScopeWriteIntegrations, ScopeSessions}, Integrations: []string{"a", "acme-s3"}},
 				Key{Name: "reads", Secrets: []string{readerOfAll}, Scopes: []Scope{ScopeReadIntegrations}},
 			)
 		},

@@ -164,16 +164,18 @@ func value(f *fields, name string) (v connect.Value) {
 // allowedIntegrations returns the integrations that a session may be for: all that the key may be used with, if
 // it names none.
 func (h *Handler) allowedIntegrations(f *fields, key *Key) []string {
-	wanted := key.Integrations
+	var wanted []string
 	if f.has("allowed_integrations") {
 		wanted = f.texts("allowed_integrations")
-	} else if len(wanted) == 0 {
+	} else {
 		all, err := h.service.Integrations()
 		if err != nil {
 			h.options.Report(err) // Those of the configuration are there in any case.
 		}
 		for _, c := range all {
-			wanted = append(wanted, c.Key)
+			if key.mayUse(c.Key) {
+				wanted = append(wanted, c.Key)
+			}
 		}
 	}
 	for i, w := range wanted {
