@@ -164,7 +164,7 @@ func (b *bed) vendorsServer(w http.ResponseWriter, r *http.Request) {
 		}
 		answer["token"], answer["link"] = data.Data.Token, data.Data.Link
 	}
-	json.NewEncoder(w).Encode(answer) //nolint:errcheck,errchkjson // the browser may be gone
+	json.NewEncoder(w).Encode(answer) //nolint:errchkjson // the browser may be gone
 }
 
 // frontendSeen is what frontend.mjs prints.
