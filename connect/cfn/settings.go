@@ -78,10 +78,35 @@ func (t *Template) Check(s Settings) error {
 			complain("%v", err)
 		}
 	}
+	t.checkTrust(s, complain)
 	if len(wrong) == 0 {
 		return nil
 	}
 	return errors.New(strings.Join(wrong, "; "))
+}
+
+// checkTrust finds roles whose Principal is a parameter that nobody but the customer would fill in.
+func (t *Template) checkTrust(s Settings, complain func(format string, args ...any)) {
+	for _, role := range t.Roles {
+		for _, statement := range role.Trust {
+			if statement.Opaque != "" || statement.Effect == "Deny" || !allows(statement, "sts:AssumeRole") {
+				continue
+			}
+			for _, who := range outsiders(statement) {
+				for _, p := range t.Parameters {
+					_, configured := s.Parameters[p.Name]
+					filled := configured || p.HasDefault || len(p.AllowedValues) > 0 || p.Name == s.AccountParameter || p.Name == s.PrincipalParameter
+					switch {
+					case filled || !refers(who.Entry, p.Name):
+					case who.Text == "${"+p.Name+"}":
+						complain("role %s: its Principal is the parameter %s, which each customer would choose: write principal_parameter %s", role.LogicalID, p.Name, p.Name)
+					default:
+						complain("role %s: its Principal has the parameter %s in it, which each customer would choose: write account_parameter %s", role.LogicalID, p.Name, p.Name)
+					}
+				}
+			}
+		}
+	}
 }
 
 const externalID = "the External ID"

@@ -69,6 +69,40 @@ func TestSettingsThatHaveDrifted(t *testing.T) {
 	}
 }
 
+// TestCustomersDoNotChooseWhomTheyTrust: a principal that is a parameter, which nobody but the customer would fill in.
+func TestCustomersDoNotChooseWhomTheyTrust(t *testing.T) {
+	template := func(more, principal string) *Template {
+		return parse(t, `
+Parameters: {ExternalId: {Type: String}, GullArn: {Type: String`+more+`}}
+Resources:
+  Role:
+    Type: AWS::IAM::Role
+    Properties:
+      AssumeRolePolicyDocument:
+        Statement: {Effect: Allow, Principal: {AWS: `+principal+`}, Action: "sts:AssumeRole", Condition: {StringEquals: {"sts:ExternalId": !Ref ExternalId}}}`)
+	}
+	const ref, account = "!Ref GullArn", `!Sub "arn:aws:iam::${GullArn}:root"`
+	for name, tt := range map[string]struct {
+		template *Template
+		settings Settings
+		want     string
+	}{
+		"nobody fills it in":          {template("", ref), Settings{}, "role Role: its Principal is the parameter GullArn, which each customer would choose: write principal_parameter GullArn"},
+		"an account":                  {template("", account), Settings{}, "role Role: its Principal has the parameter GullArn in it, which each customer would choose: write account_parameter GullArn"},
+		"the principal":               {template("", ref), Settings{PrincipalParameter: "GullArn"}, ""},
+		"the account":                 {template("", account), Settings{AccountParameter: "GullArn"}, ""},
+		"a value of the operator's":   {template("", ref), Settings{Parameters: map[string]string{"GullArn": "arn:aws:iam::111122223333:root"}}, ""},
+		"a default of the template's": {template(", Default: x", ref), Settings{}, ""},
+		"one of the vendor's choice":  {template(", AllowedValues: [x, y]", ref), Settings{}, ""},
+	} {
+		tt.settings.ExternalIDParameter = "ExternalId"
+		err := tt.template.Check(tt.settings)
+		if tt.want == "" && err != nil || tt.want != "" && (err == nil || err.Error() != tt.want) {
+			t.Errorf("%s: %v, want %q", name, err, tt.want)
+		}
+	}
+}
+
 func TestArguments(t *testing.T) {
 	template := parseFile(t, "reports.yaml")
 	settings := Settings{ExternalIDParameter: "ExternalId", PrincipalParameter: "Principal", Parameters: map[string]string{"Lists": "yes"}}
