@@ -124,17 +124,17 @@ func (c *Connect) Provision(ctx caddy.Context) error {
 		HTTPS:       overHTTPS,
 		Report:      func(err error) { logger.Error("connect", zap.Error(err)) },
 	}
-	for i, k := range c.Keys {
+	for _, k := range c.Keys {
 		key, err := k.resolve(logger)
 		if err != nil {
-			return fieldError(fmt.Sprintf("keys[%d]", i), err)
+			return fieldError("api_key "+k.Name, err)
 		}
 		o.Keys = append(o.Keys, key)
 	}
-	for i, k := range c.PublicKeys {
+	for _, k := range c.PublicKeys {
 		key, err := k.resolve(logger)
 		if err != nil {
-			return fieldError(fmt.Sprintf("public_keys[%d]", i), err)
+			return fieldError("public_key "+k.ID, err)
 		}
 		o.PublicKeys = append(o.PublicKeys, key)
 	}

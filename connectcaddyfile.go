@@ -139,7 +139,7 @@ func (c *Connect) unmarshalKey(d *caddyfile.Dispenser) error {
 				k.Scopes = append(k.Scopes, web.Scope(s))
 			}
 			if len(k.Scopes) == 0 {
-				err = d.Errf("scopes needs at least one value: any of %q", web.Scopes())
+				err = d.Errf("scopes needs at least one value: any of %s", web.ScopeNames())
 			}
 		case "integrations":
 			err = appendValues(d, &k.Integrations, connect.CheckIntegrationKey)

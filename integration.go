@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
+	"go.uber.org/zap"
 
 	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/connect"
 	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/sources"
@@ -193,6 +195,9 @@ func (i *Integration) resolve(key string) (connect.Integration, error) {
 		fill(field+"description", in.Description, &in.Description)
 	}
 	if i.TestCall != nil {
+		if err := checkCallPlaceholders(i.TestCall.URL); err != nil {
+			return r, err
+		}
 		call := *i.TestCall
 		fill("test_call.url", callPlaceholders.Replace(call.URL), &call.URL)
 		r.TestCall = &call
@@ -226,6 +231,19 @@ func (i *Integration) resolve(key string) (connect.Integration, error) {
 
 // callPlaceholders keep what a test call fills in from being read as Caddy's placeholders.
 var callPlaceholders = strings.NewReplacer("{region}", `\{region\}`, "{account}", `\{account\}`)
+
+var inBraces = regexp.MustCompile(`\{([^{}]*)\}`)
+
+// checkCallPlaceholders finds what would stand for nothing in a test call's URL.
+func checkCallPlaceholders(url string) error {
+	for _, found := range inBraces.FindAllStringSubmatch(url, -1) {
+		namespace, _, dotted := strings.Cut(found[1], ".")
+		if !dotted && namespace != "region" && namespace != "account" {
+			return fieldError("test_call", fmt.Errorf("%s is unknown here: write {region}, {account}, or one of {env.…}, {file.…} and {system.…}", found[0]))
+		}
+	}
+	return nil
+}
 
 func fillTemplate(t *connect.Template, field string, fill func(field, value string, into *string)) {
 	for _, f := range []struct {
@@ -295,7 +313,10 @@ func (a *App) configure(ctx caddy.Context, key string, i *Integration) (c *conne
 		return nil, "", err
 	}
 	if c.Mode, way, err = a.mode(ctx, &c.Integration, &i.STS); err != nil {
-		return nil, "", fieldError("sts", err)
+		return nil, "", err
+	}
+	for _, warning := range c.Warnings() {
+		a.logger.Warn(warning, zap.String("integration", key))
 	}
 	return c, way, nil
 }
@@ -304,19 +325,31 @@ func (a *App) configure(ctx caddy.Context, key string, i *Integration) (c *conne
 func (a *App) mode(ctx caddy.Context, i *connect.Integration, s *IntegrationSTS) (connect.Mode, string, error) {
 	where, err := s.where()
 	if err != nil {
-		return nil, "", err
+		return nil, "", fieldError("sts", err)
 	}
 	if s.Helper != nil {
-		return helperMode(ctx, i, s, where)
+		mode, way, err := helperMode(ctx, i, s, where)
+		if err != nil {
+			return nil, "", fieldError("sts", err)
+		}
+		return mode, way, nil
 	}
 	broker, name, err := a.broker(ctx, s, s.CredentialsName, s.CredentialsRaw)
 	if err != nil {
-		return nil, "", err
+		return nil, "", fieldError("sts", err)
+	}
+	if broker.RoleARN != "" {
+		if err := sts.CheckChainedDuration(i.Duration); err != nil {
+			return nil, "", fieldError("duration", err)
+		}
 	}
 	mode, err := connect.NewBrokerMode(connect.BrokerOptions{
 		Client: connectSTS, Cache: a.cache, Broker: broker, Name: name, STS: where, Home: i.Region,
 	})
-	return mode, fmt.Sprintf("broker %q %q %+v", broker.Key, name, where), err
+	if err != nil {
+		return nil, "", fieldError("sts", err)
+	}
+	return mode, fmt.Sprintf("broker %q %q %+v", broker.Key, name, where), nil
 }
 
 // helperMode returns how roles are assumed by a helper.

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -215,9 +216,17 @@ func keyAndValue(d *caddyfile.Dispenser, into *map[string]string) error {
 }
 
 func (i *Integration) unmarshalTestCall(d *caddyfile.Dispenser) error {
-	args, err := sources.Args(d, 2, 3)
-	if err != nil {
+	args, err := sources.Args(d, 1, 3)
+	switch {
+	case err != nil:
 		return err
+	case strings.Contains(args[0], "://"):
+		return d.Err("test_call METHOD URL [STATUS]: the method is missing: write GET or HEAD before the URL")
+	case len(args) == 1:
+		return d.Err("test_call METHOD URL [STATUS]: the URL is missing")
+	}
+	if err := checkCallPlaceholders(args[1]); err != nil {
+		return d.WrapErr(err)
 	}
 	i.TestCall = &connect.TestCall{Method: args[0], URL: args[1], Status: 200}
 	if len(args) == 3 {
@@ -310,10 +319,15 @@ func allKnown(values []string) []string {
 // checkIntegrations reports, while file and line are known, integrations without a seal key, and those
 // that name credentials that are not defined.
 func (a *App) checkIntegrations(definitions map[string]caddyfile.Dispenser) error {
-	for _, key := range slices.Sorted(maps.Keys(definitions)) {
+	keys := slices.Sorted(maps.Keys(definitions))
+	for _, key := range keys {
 		at := definitions[key]
 		if a.Connections == nil {
-			return at.WrapErr(fmt.Errorf("integration %s: %w", key, errNoSealKey))
+			which := "integration " + key
+			if last := len(keys) - 1; last > 0 {
+				which = "integrations " + strings.Join(keys[:last], ", ") + " and " + keys[last]
+			}
+			return at.WrapErr(fmt.Errorf("%s: %w", which, errNoSealKey))
 		}
 		name := a.Integrations[key].STS.CredentialsName
 		if _, ok := a.CredentialsRaw[name]; !ok && name != "" {

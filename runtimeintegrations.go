@@ -94,6 +94,11 @@ func (a *App) runtime() (*connect.Runtime, string, error) {
 		if !ok {
 			return nil, errors.New("nobody assumes its roles")
 		}
+		if broker.RoleARN != "" {
+			if err := sts.CheckChainedDuration(i.Duration); err != nil {
+				return nil, err
+			}
+		}
 		return connect.NewBrokerMode(connect.BrokerOptions{Client: connectSTS, Cache: cache, Broker: broker, Name: name, STS: at, Home: i.Region})
 	}
 	return r, credentials.NewKey(key...), nil

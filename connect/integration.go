@@ -267,7 +267,7 @@ func (i *Integration) checkLinks() error {
 			return fmt.Errorf("test_call: %d is no status to expect: write one like 200", c.Status)
 		}
 		text := c.target("us-east-1", "123456789012")
-		if err := checkWebURL(text); err != nil {
+		if err := checkWebURLAs(text, c.URL); err != nil {
 			return fmt.Errorf("test_call: %w", err)
 		}
 		if u, err := url.Parse(text); err == nil && i.Service == "" {
@@ -290,13 +290,16 @@ func (i *Integration) checkProbe() error {
 
 // checkWebURL wants an absolute https URL. Other schemes, such as javascript:, would run in the
 // customer's browser.
-func checkWebURL(text string) error {
+func checkWebURL(text string) error { return checkWebURLAs(text, text) }
+
+// checkWebURLAs is checkWebURL of what was written in another way.
+func checkWebURLAs(text, written string) error {
 	u, err := url.Parse(text)
 	switch {
 	case err != nil:
-		return fmt.Errorf("%q is no URL: write one that begins with https://", shorten(text))
+		return fmt.Errorf("%q is no URL: write one that begins with https://", shorten(written))
 	case u.Scheme != "https" || u.Host == "" || u.Opaque != "":
-		return fmt.Errorf("%q does not begin with https:// and a host", shorten(text))
+		return fmt.Errorf("%q does not begin with https:// and a host", shorten(written))
 	case u.User != nil:
 		return errors.New("a URL that names a user: leave that out")
 	case len(text) > 2048:

@@ -86,7 +86,7 @@ func parseReturn(text string) (e returnEntry, query bool, err error) {
 	case u.Host == "" || u.Opaque != "":
 		return bad("it has no host: write one that begins with https://")
 	case u.Scheme != "https" && (u.Scheme != "http" || !isLoopback(host)):
-		return bad("it is not https")
+		return bad("it is not https, which only localhost, 127.0.0.1 and [::1] may do without")
 	case u.User != nil:
 		return bad("it names a user: leave that out")
 	case !hostGrammar.MatchString(host) && net.ParseIP(host) == nil:

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"path/filepath"
 	"sync"
 	"time"
 
@@ -179,6 +180,9 @@ func (e *templateEntry) file(name string) (*loaded, error) {
 	defer e.mu.Unlock()
 	info, err := os.Stat(name)
 	switch {
+	case errors.Is(err, os.ErrNotExist) && !filepath.IsAbs(name):
+		here, _ := os.Getwd()
+		return nil, fmt.Errorf("there is no %s in %s: paths are relative to where Caddy was started", name, here)
 	case err != nil:
 		return nil, err
 	case !info.Mode().IsRegular():

@@ -53,6 +53,17 @@ func Scopes() []Scope {
 	}
 }
 
+// ScopeNames returns all scopes in a line.
+func ScopeNames() string { return scopeNames(Scopes()) }
+
+func scopeNames(scopes []Scope) string {
+	names := make([]string, 0, len(scopes))
+	for _, s := range scopes {
+		names = append(names, string(s))
+	}
+	return strings.Join(names, ", ")
+}
+
 // Key is what the vendor's own programs authenticate with, and what they may do.
 type Key struct {
 	// Name stands for the key in the audit log: 1 to 64 letters, digits, and any of -_.
@@ -94,7 +105,7 @@ func (k *Key) Check() error {
 	}
 	for _, s := range k.Scopes {
 		if !slices.Contains(Scopes(), s) {
-			return fmt.Errorf("key %s: there is no scope %.80q: write any of %q", k.Name, s, Scopes())
+			return fmt.Errorf("key %s: there is no scope %.80q: write any of %s", k.Name, s, ScopeNames())
 		}
 	}
 	for _, i := range k.Integrations {
@@ -139,8 +150,14 @@ func newKeyring(keys []Key) (*keyring, error) {
 		}
 		for _, s := range k.Secrets {
 			e := keyEntry{r.digest(s), &k}
-			if slices.ContainsFunc(r.entries, func(other keyEntry) bool { return hmac.Equal(other.digest, e.digest) }) {
-				return nil, fmt.Errorf("a secret of key %s is there twice: nobody could tell them apart", k.Name)
+			for _, other := range r.entries {
+				switch {
+				case !hmac.Equal(other.digest, e.digest):
+				case other.key.Name == k.Name:
+					return nil, fmt.Errorf("api_key %s has the same secret twice: write it once", k.Name)
+				default:
+					return nil, fmt.Errorf("api_key %s and api_key %s have the same secret: give each its own", other.key.Name, k.Name)
+				}
 			}
 			r.entries = append(r.entries, e)
 		}
