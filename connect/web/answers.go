@@ -39,10 +39,18 @@ func (e *apiError) because(cause error) *apiError {
 }
 
 var (
-	errNotFound  = refuse(http.StatusNotFound, "not_found", "there is nothing here")
-	errMethod    = refuse(http.StatusMethodNotAllowed, "method_not_allowed", "this path has other methods")
-	errForbidden = refuse(http.StatusForbidden, "forbidden", "the API key does not have the scope for this")
+	errNotFound = refuse(http.StatusNotFound, "not_found", "there is nothing here")
+	errMethod   = refuse(http.StatusMethodNotAllowed, "method_not_allowed", "this path has other methods")
 )
+
+// forbidden says which scope an API key lacks: one of them would do.
+func forbidden(key *Key, scopes ...Scope) *apiError {
+	which := "the scope " + scopeNames(scopes)
+	if len(scopes) > 1 {
+		which = "one of the scopes " + scopeNames(scopes)
+	}
+	return refuse(http.StatusForbidden, "forbidden", "the API key "+key.Name+" does not have "+which+", which this needs")
+}
 
 // asAPIError says what an error of the store means to those who call the API. What is not their
 // mistake is told to the operator alone.

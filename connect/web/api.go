@@ -54,7 +54,7 @@ func (h *Handler) byKey(answer func(*http.Request, *Key) (int, any, error), scop
 		case key == nil:
 			return 0, nil, refuse(http.StatusUnauthorized, "unknown_account", "this is no API key of ours")
 		case !slices.ContainsFunc(scopes, key.may):
-			return 0, nil, errForbidden
+			return 0, nil, forbidden(key, scopes...)
 		}
 		return answer(r.WithContext(connect.WithActor(r.Context(), key.Name)), key)
 	}
@@ -98,7 +98,11 @@ func body(r *http.Request) (*fields, error) {
 	if err != nil {
 		return nil, refuse(http.StatusBadRequest, "invalid_body", "the body broke off")
 	}
-	return readFields(data), nil
+	f := readFields(data)
+	if len(*f.problems) > 0 {
+		return nil, invalidBody(*f.problems...) // Of what can't be read, nothing is missing.
+	}
+	return f, nil
 }
 
 // timestamp is a time as the API writes it.

@@ -69,7 +69,7 @@ func (h *Handler) readConnection(r *http.Request, key *Key) (int, any, error) {
 	out := fullJSON(&c, service)
 	if !key.may(ScopeCredentials) || h.options.Credentials == nil {
 		if fresh {
-			return 0, nil, errForbidden
+			return 0, nil, forbidden(key, ScopeCredentials)
 		}
 		return http.StatusOK, out, nil
 	}

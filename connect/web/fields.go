@@ -94,7 +94,12 @@ var errNoJSON = errors.New("this is not JSON")
 
 // problem notes what is wrong at the object, or at a place in it.
 func (f *fields) problem(code, message string, at ...any) {
-	*f.problems = append(*f.problems, fieldProblem{code, message, append(slices.Clone(f.path), at...)})
+	*f.problems = append(*f.problems, fieldProblem{code, message, slices.Concat([]any{}, f.path, at)})
+}
+
+// wrong says whether something is wrong with a member.
+func (f *fields) wrong(name string) bool {
+	return slices.ContainsFunc(*f.problems, func(p fieldProblem) bool { return slices.Equal(p.Path, append(slices.Clone(f.path), any(name))) })
 }
 
 // take returns a member's value. Null counts as absent.

@@ -30,8 +30,8 @@ const (
 	// ScopeCredentials is to read connections with the temporary credentials of their roles.
 	ScopeCredentials Scope = "connections:read_credentials"
 
-	// ScopeUpdate is to change connections, to pause and to resume them, and to verify their roles
-	// anew.
+	// ScopeUpdate is to change connections, to pause and to resume them, to verify their roles anew, and
+	// to have a customer get another External ID.
 	ScopeUpdate Scope = "connections:update"
 
 	// ScopeDelete is to delete connections.

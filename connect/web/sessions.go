@@ -3,6 +3,7 @@ package web
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
@@ -42,6 +43,11 @@ func (h *Handler) createReconnectSession(r *http.Request, key *Key) (int, any, e
 	n := h.newSession(f)
 	h.assign(&n, h.choices(f, &n, []string{f.text("integration_id")}))
 	connection := f.text("connection_id")
+	for name, missing := range map[string]bool{"integration_id": n.Integration == "", "connection_id": connection == ""} {
+		if missing && !f.wrong(name) {
+			f.problem("required", "it is needed", name)
+		}
+	}
 	f.done()
 	if len(*f.problems) > 0 {
 		return 0, nil, invalidBody(*f.problems...)
@@ -80,6 +86,10 @@ func (h *Handler) link(r *http.Request, token string) string {
 		base = h.base.String()
 	case !h.confidential(r):
 		base = "https://" + r.Host
+		h.plain.Do(func() {
+			h.options.Report(fmt.Errorf("a session was asked for without HTTPS, and its link begins with %s: if nothing before this server ends HTTPS there, customers can't open it: "+
+				"serve this site over HTTPS, or write base_url", base))
+		})
 	}
 	return base + "/connect/?" + tokenParameter + "=" + url.QueryEscape(token)
 }

@@ -12,6 +12,7 @@
 //	DELETE /connections/ID               delete it                          API key
 //	POST   /connections/ID/pause         do not use it, until resume        API key
 //	POST   /connections/ID/verify        assume its role, and say how it is API key
+//	POST   /connections/external-id/replace  have a customer get another  API key
 //	POST   /connections/metadata         set metadata; PATCH adds to it     API key
 //	GET    /connect/?session_token=…     the link that a customer follows
 //	GET    /connect/                     the page in a frame, until a token comes as a message
@@ -35,6 +36,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/connect"
@@ -94,6 +96,7 @@ type Handler struct {
 	pages   *template.Template
 	assets  map[string]asset
 	mux     *http.ServeMux
+	plain   sync.Once // that links without HTTPS were reported
 }
 
 // New returns a handler. It does no I/O.
@@ -163,6 +166,7 @@ func (h *Handler) route() {
 	h.api("POST /auth/aws-sigv4/{integration}", h.authorize)
 	h.routeConnections("/connections")
 	h.routeConnections("/connection") // What old clients call it.
+	h.api("POST /connections/external-id/replace", h.byKey(h.replaceExternalID, ScopeUpdate))
 
 	h.routeIntegrations()
 	h.mux.HandleFunc("GET /connect/openapi.json", h.serveDocument)
