@@ -34,12 +34,16 @@ type targeting struct {
 // of returns the target of a call: the URL that the caller asks for, else that of the connection, else that
 // of the integration, else the usual endpoint of the integration's service in the connection's region. The
 // first three are taken only if the host is one of the partition and the services that the connection is
-// for, or is allowed by name.
+// for, or is allowed by name. Of hosts behind which customers' code sees each header, with the session token
+// in it, the first is taken only if it is allowed by name.
 func (t *targeting) of(override string) (callTarget, error) {
-	for _, from := range []struct{ name, text, code string }{
-		{"Base-Url-Override", override, "base_url_override_not_allowed"},
-		{"the connection's base_url", t.connection.BaseURL, "base_url_not_allowed"},
-		{"the integration's base_url", t.integration.BaseURL, "base_url_not_allowed"},
+	for _, from := range []struct {
+		name, text, code string
+		byCaller         bool
+	}{
+		{"Base-Url-Override", override, "base_url_override_not_allowed", true},
+		{"the connection's base_url", t.connection.BaseURL, "base_url_not_allowed", false},
+		{"the integration's base_url", t.integration.BaseURL, "base_url_not_allowed", false},
 	} {
 		if from.text == "" {
 			continue
@@ -48,7 +52,7 @@ func (t *targeting) of(override string) (callTarget, error) {
 		if err != nil {
 			return target, newCallError(http.StatusBadRequest, "invalid_base_url", from.name+": "+err.Error())
 		}
-		if err := t.permit(&target); err != nil {
+		if err := t.permit(&target, from.byCaller); err != nil {
 			return target, newCallError(http.StatusForbidden, from.code, from.name+": "+err.Error())
 		}
 		return target, nil
@@ -101,7 +105,7 @@ func (t *targeting) parse(text string) (callTarget, error) {
 // permit says whether a host may be called, and completes what is signed for it. Hosts of AWS's have to be
 // of the connection's partition and of a service that it is for, unless they are allowed in full; a pattern
 // allows only hosts that are not below AWS's domains, where also other customers' servers are.
-func (t *targeting) permit(target *callTarget) error {
+func (t *targeting) permit(target *callTarget, byCaller bool) error {
 	inFull, byPattern := false, false
 	for _, pattern := range t.allowed {
 		if _, ok := matchHost(pattern, withPort(target)); ok {
@@ -116,6 +120,8 @@ func (t *targeting) permit(target *callTarget) error {
 	name, port := splitHostPort(target.host)
 	ep, err := endpoint.Parse(name)
 	switch {
+	case err == nil && byCaller && !inFull && runsCustomersCode(&ep, name):
+		return fmt.Errorf("host %q may be anybody's, who would see the session token: have the operator write it in allow_hosts", target.host)
 	case err == nil && (inFull || port == "" && t.covers(&ep)):
 		target.service, target.region = ep.Service, ep.Region
 		return nil
@@ -128,6 +134,17 @@ func (t *targeting) permit(target *callTarget) error {
 	}
 	target.service, target.region = t.integration.Service, t.connection.Region
 	return nil
+}
+
+// runsCustomersCode says whether a request to a host of AWS's, all its headers with it, comes to what a
+// customer has put there.
+func runsCustomersCode(ep *endpoint.Endpoint, host string) bool {
+	switch ep.Service {
+	case "appsync", "execute-api", "lambda", "vpc-lattice-svcs":
+		d, err := endpoint.DefaultFor(ep.Service, ep.Region)
+		return err != nil || d.Host != host
+	}
+	return false
 }
 
 // withPort is the host with its port, which patterns may name.
