@@ -94,7 +94,7 @@ var errNoJSON = errors.New("this is not JSON")
 
 // problem notes what is wrong at the object, or at a place in it.
 func (f *fields) problem(code, message string, at ...any) {
-	*f.problems = append(*f.problems, fieldProblem{code, message, slices.Concat([]any{}, f.path, at)})
+	*f.problems = append(*f.problems, fieldProblem{code, message, append(append([]any{}, f.path...), at...)})
 }
 
 // wrong says whether something is wrong with a member.

@@ -88,7 +88,6 @@ func (v *visit) showPage(status int, page *connect.Page) {
 		}
 		if page.Verification.State == connect.StateFailed {
 			p.Failure = p.failure(&page.Verification)
-			p.CancelURL = page.Session.ErrorURL(string(p.Failure.Code)) // Why the customer goes back.
 			p.Title = p.T("error.prefix") + ": " + p.Title
 			p.Embedding.failed(string(p.Failure.Code), p.Failure.What)
 		}
