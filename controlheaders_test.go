@@ -73,6 +73,8 @@ func TestRateLimiter(t *testing.T) {
 	take(time.Hour, time.Minute, many, few) // It counts for neither.
 	take(time.Hour, 0, many)
 	take(time.Hour, 5*time.Second, many)
+	take(time.Hour, 30*time.Second, counted{"b", connect.Rate{Calls: 2, Per: time.Minute}})
+	take(time.Hour, time.Second, counted{"b", connect.Rate{Calls: 1, Per: time.Second}}) // It is a day's no more.
 	if len(l.emptyAt) != 2 {
 		t.Errorf("%d keys are remembered", len(l.emptyAt))
 	}

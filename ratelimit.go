@@ -53,8 +53,11 @@ func (l *rateLimiter) take(now time.Time, all ...counted) (wait time.Duration) {
 // after returns when the bucket would be empty with one more call in it. A whole bucket takes c.rate.Per.
 func (l *rateLimiter) after(c counted, now time.Time) time.Time {
 	at := l.emptyAt[c.key]
-	if at.Before(now) {
+	switch full := now.Add(c.rate.Per); {
+	case at.Before(now):
 		at = now
+	case at.After(full):
+		at = full // The rate was another one when calls were counted.
 	}
 	return at.Add(c.rate.Per / time.Duration(c.rate.Calls))
 }
