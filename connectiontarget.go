@@ -55,6 +55,12 @@ func (t *targeting) of(override string) (callTarget, error) {
 		if err := t.permit(&target, from.byCaller); err != nil {
 			return target, newCallError(http.StatusForbidden, from.code, from.name+": "+err.Error())
 		}
+		if override != "" && t.limitsPathsOnly() {
+			if usual, err := t.of(""); err == nil && usual.host != target.host {
+				return target, newCallError(http.StatusForbidden, from.code, fmt.Sprintf(
+					"%s: host %q is another than the paths are for that may be called: the operator has to list it in allow_hosts", from.name, target.host))
+			}
+		}
 		return target, nil
 	}
 	if t.integration.Service == "" {
@@ -66,6 +72,13 @@ func (t *targeting) of(override string) (callTarget, error) {
 		return callTarget{}, newCallError(http.StatusBadRequest, "missing_api_url", err.Error())
 	}
 	return callTarget{scheme: "https", host: d.Host, service: t.integration.Service, region: d.Region}, nil
+}
+
+// limitsPathsOnly says whether paths are limited and hosts are not. The same path means something else at
+// another host: with S3, in another bucket.
+func (t *targeting) limitsPathsOnly() bool {
+	of, own := &t.integration.Limits, &t.connection.Limits
+	return len(of.Paths)+len(own.Paths) > 0 && len(of.Hosts)+len(own.Hosts) == 0
 }
 
 var errBaseURL = errors.New("write https://HOST, HOST:PORT or HOST/PATH, without user, query and dots in the path")
