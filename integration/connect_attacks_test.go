@@ -147,6 +147,16 @@ func TestConnectSessionsStayApart(t *testing.T) {
 		if theirs.status < 400 {
 			t.Errorf("metadata: %v", theirs)
 		}
+		for _, integration := range []string{"acme-s3", "other-s3", "none"} {
+			body := `{"provider_config_key":"` + integration + `","metadata":{"stolen":1},"connection_id":`
+			for _, ids := range []string{`"ID"`, `["ID"]`, `["ID","ID"]`, `["` + none + `","ID"]`, `["ID","` + none + `"]`} {
+				theirs := other(method, "/connections/metadata", body+strings.ReplaceAll(ids, "ID", connection)+"}")
+				nothing := other(method, "/connections/metadata", body+strings.ReplaceAll(ids, "ID", none)+"}")
+				if theirs.status < 400 || theirs.status != nothing.status || theirs.body != nothing.body {
+					t.Errorf("metadata of %s in %s: %v, and of one that there is not %v", ids, integration, theirs, nothing)
+				}
+			}
+		}
 	}
 	if after := b.api("GET", "/connections/"+connection, ""); after.body != before.body {
 		t.Errorf("it was %v, and is %v", before, after)
