@@ -237,3 +237,26 @@ func TestCallsTellNoSecret(t *testing.T) {
 	}
 	b.settle()
 }
+
+// TestCallsAreForNoOtherOrigin: allow_origins is for what customers' browsers ask, and never for calls.
+func TestCallsAreForNoOtherOrigin(t *testing.T) {
+	b := newCallBed(t, nil)
+	b.start(strings.Replace(b.config(callParts{}), "api_key updater", "allow_origins https://app.example.com\napi_key updater", 1))
+	id := b.connected("globex", customerRole)
+	preflight := []string{"Origin: https://app.example.com", "Access-Control-Request-Method: GET", "Access-Control-Request-Headers: authorization"}
+	if r := b.do("OPTIONS", "/connect/session", "", preflight...); r.status != 204 || r.header.Get("Access-Control-Allow-Origin") == "" {
+		t.Errorf("/connect/session: %v %v", r, r.header)
+	}
+	for name, r := range map[string]reply{
+		"a preflight": b.do("OPTIONS", "/proxy/x", "", preflight...), "a call": b.get("/proxy/x", as(id, preflight[0])...),
+		"a call that fails": b.get("/proxy/x", preflight[0]), "the connection": b.do("OPTIONS", "/connections/"+id, "", preflight...),
+	} {
+		for header := range r.header {
+			if strings.HasPrefix(header, "Access-Control-") {
+				t.Errorf("%s has %s", name, header)
+			}
+		}
+	}
+	b.up.all(1)
+	b.settle()
+}
