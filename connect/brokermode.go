@@ -142,6 +142,9 @@ func (m *BrokerMode) Principal(ctx context.Context) (Principal, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), principalWait)
 	defer cancel()
 	principal, err := m.ask(ctx)
+	if err != nil {
+		err = fmt.Errorf("the broker's credentials %s: %w", m.options.Name, err)
+	}
 	m.asked, m.err = m.options.Clock(), err
 	if err == nil {
 		m.principal = principal

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"regexp"
 	"slices"
 	"strings"
@@ -110,7 +111,7 @@ func (s *Service) fill(ctx context.Context, page *Page, c *Configured) {
 	var err error
 	page.TagSession = len(c.Tags) > 0
 	if page.Principal, err = s.principal(ctx, c); err != nil {
-		s.options.Report(err)
+		s.options.Report(fmt.Errorf("integration %s: whom its roles have to trust can't be told: %w", c.Key, err))
 		page.Problem = CodeBrokerUnavailable
 	}
 	for i := range c.Templates {

@@ -15,7 +15,7 @@ func (s Stack) deploy() Deploy {
 	words := append([]string{"aws", "cloudformation", "deploy"}, where...)
 	words = append(words, "--template-file", s.file())
 	if s.TemplateSize > MaxTemplateBody {
-		words = append(words, "--s3-bucket", shell.Hole("", "TEMPLATE_BUCKET", "set it to a bucket of your own for this large template"))
+		words = append(words, "--s3-bucket", shell.Hole("", templateBucket, "set it to a bucket of your own for this large template"))
 	}
 	if overrides := s.overrides(); len(overrides) > 0 {
 		words = append(words, "--parameter-overrides")
@@ -25,23 +25,48 @@ func (s Stack) deploy() Deploy {
 		words = append(words, "--capabilities")
 		words = append(words, s.Capabilities...)
 	}
+	holes := s.holes()
+	for i, name := range holes {
+		holes[i] = "export " + name + "=''"
+	}
 	outputs := append([]string{"aws", "cloudformation", "describe-stacks"}, where...)
 	outputs = append(outputs, "--query", shell.Quote("Stacks[0].Outputs"), "--output", "table")
 	return Deploy{
 		Download: s.download(),
+		Values:   strings.Join(holes, "\n"),
 		Command:  strings.Join(words, " "),
 		Outputs:  strings.Join(outputs, " "),
 	}
 }
+
+// holes are the variables that the command has no values for.
+func (s Stack) holes() []string {
+	var names []string
+	if s.TemplateSize > MaxTemplateBody {
+		names = append(names, templateBucket)
+	}
+	for _, p := range s.Parameters {
+		if p.mustAsk() {
+			names = append(names, variablePrefix+p.Name)
+		}
+	}
+	return names
+}
+
+const (
+	templateBucket = "TEMPLATE_BUCKET"
+
+	// variablePrefix keeps a parameter that is named like a variable of the customer's environment from
+	// taking its value.
+	variablePrefix = "PARAM_"
+)
 
 func (s Stack) overrides() []string {
 	var overrides []string
 	for _, p := range s.Parameters {
 		switch {
 		case p.mustAsk():
-			// The prefix keeps a parameter that is named like a variable of the customer's
-			// environment from taking its value.
-			overrides = append(overrides, shell.Hole(p.Name+"=", "PARAM_"+p.Name, "set it to the value of the parameter "+p.Name))
+			overrides = append(overrides, shell.Hole(p.Name+"=", variablePrefix+p.Name, "set it to the value of the parameter "+p.Name))
 		case p.Set:
 			overrides = append(overrides, shell.Quote(p.Name+"="+p.Value))
 		}

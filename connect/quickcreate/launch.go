@@ -118,6 +118,10 @@ type Deploy struct {
 	// Download fetches the template; empty if it has no https URL.
 	Download string
 
+	// Values are lines that set variables to the values of Ask, which are empty in them; empty if none
+	// is asked for.
+	Values string
+
 	// Command makes the stack, and waits until it is made. Instead of each value of Ask it has a
 	// variable, and a shell does not run it before it is set.
 	Command string

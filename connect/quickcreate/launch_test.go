@@ -56,6 +56,7 @@ func TestLaunch(t *testing.T) {
 		Deploy: Deploy{
 			Download: "curl --fail --silent --show-error --location --proto '=https' --globoff --output s3-readonly.yaml" +
 				" https://acme-templates.s3.eu-west-1.amazonaws.com/s3-readonly.yaml",
+			Values: "export PARAM_Bucket=''\nexport PARAM_Token=''\nexport PARAM_Key=''",
 			Command: "aws cloudformation deploy --region eu-west-1 --stack-name Acme-S3 --template-file s3-readonly.yaml" +
 				" --parameter-overrides ExternalId=a:b/c=d+e,f.g@h Principal=arn:aws:iam::123456789012:role/Broker Empty=" +
 				` "Bucket=${PARAM_Bucket:?set it to the value of the parameter Bucket}"` +
@@ -263,17 +264,21 @@ func checkLink(t *testing.T, link string, want url.Values) {
 }
 
 func TestHolesHaveToBeFilled(t *testing.T) {
-	command := launch(t, testStack()).Deploy.Command
+	deploy := launch(t, testStack()).Deploy
+	command := deploy.Values + "\n" + deploy.Command // Values that nobody has written are holes, too.
 	aws := "aws() { printf '%s\\0' \"$@\"; }\n"
 	for _, env := range [][]string{nil, {"Bucket=x", "Token=x", "Key=x"}, {"PARAM_Bucket=b", "PARAM_Token=t"}} {
 		cmd := exec.Command("sh", "-c", aws+command)
+		if env != nil {
+			cmd = exec.Command("sh", "-c", aws+deploy.Command)
+		}
 		cmd.Env = append(cmd.Environ(), env...)
 		if out, err := cmd.Output(); err == nil || len(out) != 0 {
 			t.Errorf("with %q it ran: %q", env, out)
 		}
 	}
-	cmd := exec.Command("sh", "-c", aws+command)
-	cmd.Env = append(cmd.Environ(), "PARAM_Bucket=b *", "PARAM_Token=$t", "PARAM_Key=k'")
+	filled := strings.NewReplacer("Bucket=''", "Bucket='b *'", "Token=''", "Token='$t'", "Key=''", `Key="k'"`).Replace(deploy.Values)
+	cmd := exec.Command("sh", "-c", aws+filled+"\n"+deploy.Command)
 	out, err := cmd.Output()
 	if err != nil || !bytes.Contains(out, []byte("\x00Bucket=b *\x00Token=$t\x00Key=k'\x00--capabilities\x00")) {
 		t.Errorf("%v, %q", err, out)

@@ -15,6 +15,7 @@ type card struct {
 
 	ID         string // in the page
 	Only       bool   // there is no other
+	NotNow     string // that it can't be offered, and what to do
 	NoLink     string // why there is no link into the console
 	Parameters []parameter
 	Findings   []string
@@ -76,6 +77,10 @@ var told = map[cfn.Code]bool{
 func (p *connectPage) card(of *connect.Card, n int) *card {
 	c := &card{frame: &p.frame, Card: of, ID: "card-" + strconv.Itoa(n+1), Only: len(p.Page.Cards) == 1}
 	if of.Problem != "" {
+		c.NotNow = p.T("card.problem")
+		if p.Page.Problem != "" {
+			c.NotNow = p.T("card.problem_now") // There is no other way either.
+		}
 		return c
 	}
 	if of.Launch.NoLink != nil {

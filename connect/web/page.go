@@ -39,7 +39,7 @@ type connectPage struct {
 
 // byHand is the trust policy for those who make the role themselves.
 type byHand struct {
-	Policy, Create, Update, Terraform string
+	Name, Policy, Create, Update, Terraform string
 }
 
 // step is a part of a verification, with its state done, now or todo.
@@ -153,7 +153,7 @@ func handmade(page *connect.Page) *byHand {
 	if i.Duration > time.Hour {
 		role.MaxSessionDuration = i.Duration
 	}
-	var b byHand
+	b := byHand{Name: role.Name}
 	var errs [4]error
 	b.Policy, errs[0] = role.Trust.JSON()
 	b.Create, errs[1] = role.CreateCommands()

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"fmt"
 	"html"
 	"net/http"
 	"net/http/httptest"
@@ -46,6 +47,26 @@ func templatesBed(t *testing.T) *bed {
 	})
 }
 
+// TestPagesWithoutABroker: while it is not known whom roles have to trust there is no way to make one, and the page
+// names none. The log says of which integration and which credentials that is.
+func TestPagesWithoutABroker(t *testing.T) {
+	b := templatesBed(t)
+	b.mu.Lock()
+	b.answer = func(ststest.Call) ststest.Answer {
+		return ststest.Answer{Status: 403, Code: "SignatureDoesNotMatch", Message: "no"}
+	}
+	b.mu.Unlock()
+	_, link := b.session(`{"organization":{"id":"org-1"}}`)
+	page := b.open(link).get("").body
+	if n := strings.Count(page, "Load this page again in a minute, or tell Acme Reports."); n != 3 || strings.Contains(page, "Choose another way") || strings.Contains(page, "By hand") {
+		t.Errorf("%d cards say so", n)
+	}
+	if said := fmt.Sprint(b.reports); !strings.Contains(said, "integration acme-s3: whom its roles have to trust can't be told: the broker's credentials broker: ") ||
+		!strings.Contains(said, "SignatureDoesNotMatch") {
+		t.Errorf("reported: %s", said)
+	}
+}
+
 // TestCards: each template has a card with what it grants and a way to make it that works.
 func TestCards(t *testing.T) {
 	b := templatesBed(t)
@@ -59,7 +80,8 @@ func TestCards(t *testing.T) {
 		"s3:GetObject", "sts:ExternalId", "only with MayList", "Denies everything except", "On everything except", "AWS::SQS::Queue", "yours to choose", "hidden",
 		"aws cloudformation deploy --region eu-west-1 --stack-name Connect-acme-s3-file --template-file file.yaml", "CAPABILITY_IAM",
 		"A direct link into the AWS console is not possible: the template is not stored in Amazon S3.",
-		`href="template/file" download="file.yaml"`,
+		`href="template/file" download="file.yaml"`, "Set your own values, between the quotes", "export PARAM_Bucket=''",
+		"keep its name <code>Connect-acme-s3</code>",
 		"This template can’t be offered at the moment.",
 		`href="https://docs.example.com/aws#external_id"`, `href="https://docs.example.com/aws#role_arn"`, `href="https://docs.example.com/aws#region"`, "All of it.",
 		`<option selected>eu-west-1</option>`, `<option>us-east-1</option>`,
