@@ -2,6 +2,7 @@ package web
 
 import (
 	"crypto/tls"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -284,7 +285,7 @@ func TestConflict(t *testing.T) {
 	}
 }
 
-// TestLinkOrigin: what the link begins with.
+// TestLinkOrigin: what the link begins with, and that the operator is told, once, of one that may lead nowhere.
 func TestLinkOrigin(t *testing.T) {
 	plain := newBed(t, bedOptions{})
 	proxied := newBed(t, bedOptions{options: func(o *Options) {
@@ -317,5 +318,11 @@ func TestLinkOrigin(t *testing.T) {
 		if body := w.Body.String(); !strings.Contains(body, `"connect_link":"`+tc.want+`/connect/?session_token=`) && (tc.want != "403" || w.Code != 403) {
 			t.Errorf("%s: %d %s", tc.name, w.Code, body)
 		}
+	}
+	if said := fmt.Sprint(plain.reports); len(plain.reports) != 1 || !strings.Contains(said, "its link begins with https://caddy: if nothing before this server ends HTTPS there, customers can't open it") {
+		t.Errorf("of a link that may lead nowhere was reported %s", said)
+	}
+	if len(proxied.reports)+len(based.reports) > 0 {
+		t.Errorf("reported: %v %v", proxied.reports, based.reports)
 	}
 }
