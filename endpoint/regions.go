@@ -17,15 +17,15 @@ var regions = []string{
 // that is not known is no mistake yet.
 func KnownRegion(region string) bool { return slices.Contains(regions, region) }
 
-// NearRegion returns the known region that a name is most likely a slip for, or "" if none is near: two
-// letters may be wrong, missing or too many.
+// NearRegion returns the known region that a name is most likely a slip for, or "" if none is near: up to two
+// letters may be wrong, missing or too many, but not the first.
 func NearRegion(name string) string {
-	if len(name) > maxRegion {
+	if name == "" || len(name) > maxRegion {
 		return ""
 	}
 	near, least := "", 3
 	for _, r := range regions {
-		if d := distance(name, r); d < least {
+		if d := distance(name, r); d < least && r[0] == name[0] {
 			near, least = r, d
 		}
 	}
