@@ -138,7 +138,7 @@ func TestWebhooks(t *testing.T) {
 	}
 	b.reload(hooks("/other"))
 	credentials := "/connections/" + id + "?provider_config_key=acme-s3"
-	b.api("GET", credentials, "").expect(t, 424, "connection_refresh_exhausted", "verify the connection anew")
+	b.api("GET", credentials, "").expect(t, 424, "connection_refresh_exhausted", "ask with force_refresh")
 	b.api("GET", credentials+"&force_refresh=true", "").expect(t, 424, "connection_refresh_exhausted")
 	b.makeRole(customerRole, externalID)
 	b.api("GET", credentials, "").expect(t, 424, "connection_refresh_exhausted")
