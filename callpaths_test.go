@@ -45,9 +45,9 @@ func TestPathsAreThoseOfAHost(t *testing.T) {
 	// Where nothing else says where to, the caller has to.
 	target := targeting{
 		connection:  &connect.Connection{Region: "eu-west-1"},
-		integration: &connect.Integration{Service: "execute-api", Limits: paths},
+		integration: &connect.Integration{Service: "neptune-db", Limits: paths},
 	}
-	if _, err := target.of("https://x.execute-api.eu-west-1.amazonaws.com"); err != nil {
+	if _, err := target.of("https://c.cluster-x.eu-west-1.neptune.amazonaws.com"); err != nil {
 		t.Error(err)
 	}
 }
