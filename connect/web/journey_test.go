@@ -26,7 +26,7 @@ func TestJourney(t *testing.T) {
 	}
 	id := br.externalID()
 	failed := br.submit(customerRole, "eu-west-1")
-	for _, want := range []string{"AWS does not let Acme Reports use this role.", "<code>" + id + "</code>", "AccessDenied", "https://app.example.com/aws/failed?error=cancelled", `value="` + customerRole + `"`, `role="alert"`, "<title>Error: "} {
+	for _, want := range []string{"AWS does not let Acme Reports use this role.", "<code>" + id + "</code>", "AccessDenied", "https://app.example.com/aws/failed?error=assume_role_denied", `value="` + customerRole + `"`, `role="alert"`, "<title>Error: "} {
 		if !strings.Contains(failed.body, want) {
 			t.Errorf("the failure does not have %q", want)
 		}

@@ -95,6 +95,15 @@ func (v *visit) showPage(status int, page *connect.Page) {
 	}
 }
 
+// cancelCode says why a customer who goes back does: because of the failure that the page shows, if it
+// shows one.
+func cancelCode(v *connect.Verification) string {
+	if v.State == connect.StateFailed && v.Code != "" {
+		return string(v.Code)
+	}
+	return "cancelled"
+}
+
 func (v *visit) connectPage(page *connect.Page) *connectPage {
 	if guide := page.Session.Guide; guide != "" {
 		with := *page.Integration
@@ -107,7 +116,7 @@ func (v *visit) connectPage(page *connect.Page) *connectPage {
 		Page:      page,
 		FormToken: formToken(v.token),
 		Minutes:   int(cmp.Or(i.Duration, time.Hour).Minutes()),
-		CancelURL: session.ErrorURL("cancelled"),
+		CancelURL: session.ErrorURL(cancelCode(&page.Verification)),
 		DoneURL:   session.SuccessURL(),
 		Until:     session.Expires,
 	}
