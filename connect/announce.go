@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/connect/store"
+	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/internal/clip"
+	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/internal/dial"
 )
 
 // Change is something that happened to a connection, and is told from others of its kind.
@@ -129,8 +131,8 @@ func CheckWebhookURL(text string) error {
 	u, err := url.Parse(text)
 	switch {
 	case err != nil || u.Host == "" || u.Hostname() == "" || u.Opaque != "":
-		return fmt.Errorf("webhook_url: %q is no URL: write one that begins with https:// and a host", shorten(text))
-	case u.Scheme != "https" && (u.Scheme != "http" || !isLoopback(u.Hostname())):
+		return fmt.Errorf("webhook_url: %q is no URL: write one that begins with https:// and a host", clip.Text(text))
+	case u.Scheme != "https" && (u.Scheme != "http" || !dial.IsLoopback(u.Hostname())):
 		return errors.New("webhook_url: it is not https")
 	case u.User != nil:
 		return errors.New("webhook_url: it names a user: leave that out")

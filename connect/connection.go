@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"time"
 
+	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/internal/clip"
 	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/sts"
 )
 
@@ -113,7 +114,7 @@ func (c *Connection) check() error {
 	size := 0
 	for k, v := range c.Metadata {
 		if !json.Valid(v) {
-			return fmt.Errorf("the metadata %q is not JSON", shorten(k))
+			return fmt.Errorf("the metadata %q is not JSON", clip.Text(k))
 		}
 		size += len(k) + len(v)
 	}

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/internal/clip"
 )
 
 // EndUser is the vendor's customer, a person, as the vendor knows them. The zero value is nobody.
@@ -83,7 +85,7 @@ func CheckTags(tags map[string]string) error {
 	}
 	for _, k := range slices.Sorted(maps.Keys(tags)) {
 		if !tagKey.MatchString(k) {
-			return fmt.Errorf("%q is no key of a tag: write a lower case letter, then up to 63 lower case letters, digits, and any of _-./", shorten(k))
+			return fmt.Errorf("%q is no key of a tag: write a lower case letter, then up to 63 lower case letters, digits, and any of _-./", clip.Text(k))
 		}
 		if tags[k] == "" {
 			return fmt.Errorf("the tag %s has no value: write one, or leave the tag out", k)

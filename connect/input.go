@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/endpoint"
+	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/internal/clip"
 	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/sts"
 )
 
@@ -45,7 +46,7 @@ func checkInput(session *Session, c *Configured, vendor Principal, roleARN, regi
 	case region == "":
 		complain(FieldRegion, CodeInvalidRegion, "which region? write one like us-east-1")
 	case !ok || len(region) > 63:
-		complain(FieldRegion, CodeInvalidRegion, "%q is not the name of an AWS region: write one like us-east-1", shorten(region))
+		complain(FieldRegion, CodeInvalidRegion, "%q is not the name of an AWS region: write one like us-east-1", clip.Text(region))
 	case session.Prefill.Region.refuses(region):
 		complain(FieldRegion, CodePrefillMismatch, "this session is for the region %s", session.Prefill.Region.Text)
 	case len(c.Regions) > 0 && !slices.Contains(c.Regions, region) && session.Prefill.Region.Text != region:

@@ -6,10 +6,10 @@ import (
 	"net/url"
 	"regexp"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/endpoint"
+	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/internal/clip"
 	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/sts"
 )
 
@@ -145,7 +145,7 @@ var (
 // CheckIntegrationKey says whether key may name an integration.
 func CheckIntegrationKey(key string) error {
 	if !integrationKey.MatchString(key) {
-		return fmt.Errorf("%q is no key of an integration: write 1 to 255 letters, digits, spaces, and any of ~:.@_-", shorten(key))
+		return fmt.Errorf("%q is no key of an integration: write 1 to 255 letters, digits, spaces, and any of ~:.@_-", clip.Text(key))
 	}
 	return nil
 }
@@ -176,7 +176,7 @@ func (i *Integration) checkRegions() error {
 			continue
 		}
 		if _, ok := endpoint.PartitionOf(r); !ok {
-			return fmt.Errorf("%q is not the name of an AWS region: write one like us-east-1", shorten(r))
+			return fmt.Errorf("%q is not the name of an AWS region: write one like us-east-1", clip.Text(r))
 		}
 	}
 	if i.Region != "" && len(i.Regions) > 0 && !slices.Contains(i.Regions, i.Region) {
@@ -201,7 +201,7 @@ func (i *Integration) checkCalls() error {
 func (i *Integration) checkAccounts() error {
 	for _, a := range slices.Concat(i.AllowAccounts, i.DenyAccounts) {
 		if !accountID.MatchString(a) {
-			return fmt.Errorf("%q is no AWS account: write its 12 digits", shorten(a))
+			return fmt.Errorf("%q is no AWS account: write its 12 digits", clip.Text(a))
 		}
 	}
 	return nil
@@ -230,13 +230,13 @@ func (i *Integration) checkTemplates() error {
 	for _, t := range i.Templates {
 		switch {
 		case !templateID.MatchString(t.ID):
-			return fmt.Errorf("%q is no ID of a template: write up to 128 letters, digits, and any of ._-", shorten(t.ID))
+			return fmt.Errorf("%q is no ID of a template: write up to 128 letters, digits, and any of ._-", clip.Text(t.ID))
 		case seen[t.ID]:
 			return fmt.Errorf("there are two templates %s: give one another ID", t.ID)
 		case (t.URL == "") == (t.File == ""):
 			return fmt.Errorf("template %s: write either url or file", t.ID)
 		case t.StackName != "" && !stackName.MatchString(t.StackName):
-			return fmt.Errorf("template %s: %q is no name of a stack: write a letter, then up to 127 letters, digits and hyphens", t.ID, shorten(t.StackName))
+			return fmt.Errorf("template %s: %q is no name of a stack: write a letter, then up to 127 letters, digits and hyphens", t.ID, clip.Text(t.StackName))
 		}
 		seen[t.ID] = true
 		if t.URL != "" {
@@ -262,7 +262,7 @@ func (i *Integration) checkLinks() error {
 	if c := i.TestCall; c != nil {
 		switch {
 		case !methodName.MatchString(c.Method):
-			return fmt.Errorf("test_call: %q is no HTTP method: write one like GET", shorten(c.Method))
+			return fmt.Errorf("test_call: %q is no HTTP method: write one like GET", clip.Text(c.Method))
 		case c.Status < 200 || c.Status > 599:
 			return fmt.Errorf("test_call: %d is no status to expect: write one like 200", c.Status)
 		}
@@ -284,7 +284,7 @@ func (i *Integration) checkProbe() error {
 	case "", ProbeRequire, ProbeWarn, ProbeOff:
 		return nil
 	default:
-		return fmt.Errorf("external_id_probe %q: write require, warn or off", shorten(string(i.ExternalIDProbe)))
+		return fmt.Errorf("external_id_probe %q: write require, warn or off", clip.Text(string(i.ExternalIDProbe)))
 	}
 }
 
@@ -297,22 +297,13 @@ func checkWebURLAs(text, written string) error {
 	u, err := url.Parse(text)
 	switch {
 	case err != nil:
-		return fmt.Errorf("%q is no URL: write one that begins with https://", shorten(written))
+		return fmt.Errorf("%q is no URL: write one that begins with https://", clip.Text(written))
 	case u.Scheme != "https" || u.Host == "" || u.Opaque != "":
-		return fmt.Errorf("%q does not begin with https:// and a host", shorten(written))
+		return fmt.Errorf("%q does not begin with https:// and a host", clip.Text(written))
 	case u.User != nil:
 		return errors.New("a URL that names a user: leave that out")
 	case len(text) > 2048:
 		return fmt.Errorf("a URL of %d characters: write at most 2048", len(text))
 	}
 	return nil
-}
-
-// shorten keeps a wrong value from filling an error.
-func shorten(s string) string {
-	const most = 80
-	if len(s) <= most {
-		return s
-	}
-	return strings.ToValidUTF8(s[:most], "") + "…"
 }

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/endpoint"
+	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/internal/clip"
+	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/internal/dial"
 )
 
 // Limits narrow what may be called on a customer's behalf. Those of an integration and those of a
@@ -54,17 +56,17 @@ func (l *Limits) Check() error {
 	}
 	for _, r := range l.Regions {
 		if _, ok := endpoint.PartitionOf(r); !ok {
-			return fmt.Errorf("%q is not the name of an AWS region: write one like us-east-1", shorten(r))
+			return fmt.Errorf("%q is not the name of an AWS region: write one like us-east-1", clip.Text(r))
 		}
 	}
 	for _, h := range l.Hosts {
 		if !limitedHost.MatchString(h) {
-			return fmt.Errorf("%q is no host: write HOST, HOST:PORT or *.SUFFIX, in lower case", shorten(h))
+			return fmt.Errorf("%q is no host: write HOST, HOST:PORT or *.SUFFIX, in lower case", clip.Text(h))
 		}
 	}
 	for _, m := range l.Methods {
 		if !methodName.MatchString(m) {
-			return fmt.Errorf("%q is no HTTP method: write one like GET", shorten(m))
+			return fmt.Errorf("%q is no HTTP method: write one like GET", clip.Text(m))
 		}
 	}
 	for _, p := range l.Paths {
@@ -79,11 +81,11 @@ func checkLimitedPath(p string) error {
 	fixed := strings.TrimSuffix(p, "*")
 	switch {
 	case !strings.HasPrefix(p, "/"):
-		return fmt.Errorf("path %q: begin it with a slash", shorten(p))
+		return fmt.Errorf("path %q: begin it with a slash", clip.Text(p))
 	case strings.Contains(fixed, "*"):
-		return fmt.Errorf("path %q: a * is good at the end only", shorten(p))
+		return fmt.Errorf("path %q: a * is good at the end only", clip.Text(p))
 	case hasDots(fixed):
-		return fmt.Errorf("path %q has a segment . or ..: write the path without it", shorten(p))
+		return fmt.Errorf("path %q has a segment . or ..: write the path without it", clip.Text(p))
 	}
 	return nil
 }
@@ -105,13 +107,13 @@ func (r Rate) check() error {
 func (l *Limits) Permit(method, host, path, service, region string) error {
 	switch {
 	case len(l.Services) > 0 && !slices.Contains(l.Services, service):
-		return fmt.Errorf("service %q is not among those that may be called", shorten(service))
+		return fmt.Errorf("service %q is not among those that may be called", clip.Text(service))
 	case len(l.Regions) > 0 && !slices.Contains(l.Regions, region):
-		return fmt.Errorf("region %q is not among those that may be called", shorten(region))
+		return fmt.Errorf("region %q is not among those that may be called", clip.Text(region))
 	case len(l.Hosts) > 0 && !slices.ContainsFunc(l.Hosts, func(p string) bool { return matchesHost(p, host) }):
-		return fmt.Errorf("host %q is not among those that may be called", shorten(host))
+		return fmt.Errorf("host %q is not among those that may be called", clip.Text(host))
 	case len(l.Methods) > 0 && !slices.Contains(l.Methods, method):
-		return fmt.Errorf("method %q is not among those that may be used", shorten(method))
+		return fmt.Errorf("method %q is not among those that may be used", clip.Text(method))
 	case len(l.Paths) > 0 && (hasDots(path) || !slices.ContainsFunc(l.Paths, func(p string) bool { return matchesPath(p, path) })):
 		return errors.New("the path is not among those that may be called")
 	}
@@ -148,14 +150,14 @@ func hasDots(path string) bool {
 // loopback address.
 func checkServiceURL(text string) error {
 	u, err := url.Parse(text)
-	if err == nil && u.Scheme == "http" && isLoopback(u.Hostname()) {
+	if err == nil && u.Scheme == "http" && dial.IsLoopback(u.Hostname()) {
 		text = "https" + strings.TrimPrefix(text, "http")
 	}
 	if err := checkWebURL(text); err != nil {
 		return err
 	}
 	if err != nil || u.RawQuery != "" || u.Fragment != "" || u.ForceQuery || hasDots(u.Path) {
-		return fmt.Errorf("%q: write https://HOST, HOST:PORT or HOST/PATH, without a query", shorten(text))
+		return fmt.Errorf("%q: write https://HOST, HOST:PORT or HOST/PATH, without a query", clip.Text(text))
 	}
 	return nil
 }

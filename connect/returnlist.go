@@ -7,6 +7,9 @@ import (
 	"net/url"
 	"regexp"
 	"strings"
+
+	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/internal/clip"
+	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/internal/dial"
 )
 
 // ReturnList is the operator's list of where a customer's browser may be sent from the Connect page.
@@ -29,7 +32,7 @@ func ParseReturnList(entries []string) (ReturnList, error) {
 			err = errors.New("it has a query: leave that out, any is allowed")
 		}
 		if err != nil {
-			return ReturnList{}, fmt.Errorf("the return URL %q: %w", shorten(text), err)
+			return ReturnList{}, fmt.Errorf("the return URL %q: %w", clip.Text(text), err)
 		}
 		l.entries = append(l.entries, e)
 	}
@@ -53,14 +56,14 @@ func (l ReturnList) check(u ReturnURLs) error {
 func (l ReturnList) Check(text string) error {
 	u, _, err := parseReturn(text)
 	if err != nil {
-		return fmt.Errorf("the return URL %q: %w", shorten(text), err)
+		return fmt.Errorf("the return URL %q: %w", clip.Text(text), err)
 	}
 	for _, e := range l.entries {
 		if u.origin == e.origin && (u.path == e.path || strings.HasSuffix(e.path, "/") && strings.HasPrefix(u.path, e.path)) {
 			return nil
 		}
 	}
-	return fmt.Errorf("the return URL %q is not on the operator's list: use one that is, or have it added to return_urls", shorten(text))
+	return fmt.Errorf("the return URL %q is not on the operator's list: use one that is, or have it added to return_urls", clip.Text(text))
 }
 
 var hostGrammar = regexp.MustCompile(`^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$`)
@@ -85,7 +88,7 @@ func parseReturn(text string) (e returnEntry, query bool, err error) {
 	switch {
 	case u.Host == "" || u.Opaque != "":
 		return bad("it has no host: write one that begins with https://")
-	case u.Scheme != "https" && (u.Scheme != "http" || !isLoopback(host)):
+	case u.Scheme != "https" && (u.Scheme != "http" || !dial.IsLoopback(host)):
 		return bad("it is not https, which only localhost, 127.0.0.1 and [::1] may do without")
 	case u.User != nil:
 		return bad("it names a user: leave that out")
@@ -111,9 +114,4 @@ func parseReturn(text string) (e returnEntry, query bool, err error) {
 		host += ":" + port
 	}
 	return returnEntry{origin: u.Scheme + "://" + host, path: p}, u.RawQuery != "" || u.ForceQuery, nil
-}
-
-func isLoopback(host string) bool {
-	ip := net.ParseIP(host)
-	return host == "localhost" || ip != nil && ip.IsLoopback()
 }

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/endpoint"
+	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/internal/clip"
 	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/internal/dial"
 	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/sts"
 )
@@ -193,9 +194,9 @@ func NewService(o ServiceOptions) (*Service, error) {
 		c := o.Integrations[key]
 		switch {
 		case c == nil || c.Mode == nil:
-			return nil, fmt.Errorf("integration %s: nobody assumes its roles", shorten(key))
+			return nil, fmt.Errorf("integration %s: nobody assumes its roles", clip.Text(key))
 		case c.Key != key:
-			return nil, fmt.Errorf("integration %s has the key %s", shorten(key), shorten(c.Key))
+			return nil, fmt.Errorf("integration %s has the key %s", clip.Text(key), clip.Text(c.Key))
 		}
 		if err := c.Check(); err != nil {
 			return nil, err
@@ -303,5 +304,5 @@ func (s *Service) integrationKeys() []string {
 
 // notConfigured is that there is no such integration.
 func notConfigured(key string) error {
-	return fail(ErrNotFound, "the integration "+shorten(strings.ToValidUTF8(key, "?"))+" is not configured any more")
+	return fail(ErrNotFound, "the integration "+clip.Text(strings.ToValidUTF8(key, "?"))+" is not configured any more")
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/endpoint"
+	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/internal/clip"
 	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/sts"
 )
 
@@ -240,7 +241,7 @@ func (p Prefill) check() error {
 	}
 	if p.Region.Text != "" {
 		if _, ok := endpoint.PartitionOf(p.Region.Text); !ok {
-			return fmt.Errorf("region: %q is not the name of an AWS region: write one like us-east-1", shorten(p.Region.Text))
+			return fmt.Errorf("region: %q is not the name of an AWS region: write one like us-east-1", clip.Text(p.Region.Text))
 		}
 	}
 	for _, f := range []struct {

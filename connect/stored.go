@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/endpoint"
+	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/internal/clip"
 	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/sts"
 )
 
@@ -173,9 +174,9 @@ type assumeSecret struct {
 }
 
 func (a *Assume) secrets() []assumeSecret {
-	all := []assumeSecret{{"secret_access_key", &a.SecretAccessKey, "the access key " + shorten(a.AccessKeyID), a.AccessKeyID != ""}}
+	all := []assumeSecret{{"secret_access_key", &a.SecretAccessKey, "the access key " + clip.Text(a.AccessKeyID), a.AccessKeyID != ""}}
 	if h := a.Helper; h != nil {
-		origin := shorten(h.URL)
+		origin := clip.Text(h.URL)
 		if u, err := url.Parse(h.URL); err == nil {
 			origin = strings.ToLower(u.Scheme + "://" + u.Host)
 		}
@@ -241,7 +242,7 @@ func (i *Stored) checkReach(r *Runtime) error {
 			continue
 		}
 		if _, err := endpoint.Parse(u.Host); err != nil {
-			return fmt.Errorf("%s: %s is no host of AWS's, and is not among the hosts that the operator lists: write another, or ask for it to be listed", c.field, shorten(u.Host))
+			return fmt.Errorf("%s: %s is no host of AWS's, and is not among the hosts that the operator lists: write another, or ask for it to be listed", c.field, clip.Text(u.Host))
 		}
 	}
 	return nil
@@ -263,7 +264,7 @@ func (a *Assume) check(i *Integration, r *Runtime) error {
 	case ways != 1:
 		return fmt.Errorf("sts: write one of credentials, access_key_id with secret_access_key, and helper, and here are %d", ways)
 	case a.Credentials != "" && !slices.Contains(r.Credentials, a.Credentials):
-		return fmt.Errorf("sts: credentials %q may not be used here (allowed: %s)", shorten(a.Credentials), orNone(r.Credentials))
+		return fmt.Errorf("sts: credentials %q may not be used here (allowed: %s)", clip.Text(a.Credentials), orNone(r.Credentials))
 	case a.AccessKeyID != "" && a.SecretAccessKey == "":
 		return errors.New("sts: secret_access_key is missing: write the one of the access key")
 	case a.SecretAccessKey != "" && a.AccessKeyID == "":
@@ -275,7 +276,7 @@ func (a *Assume) check(i *Integration, r *Runtime) error {
 	}
 	if a.Region != "" {
 		if _, ok := endpoint.PartitionOf(a.Region); !ok {
-			return fmt.Errorf("sts: region %q is not the name of an AWS region: write one like us-east-1", shorten(a.Region))
+			return fmt.Errorf("sts: region %q is not the name of an AWS region: write one like us-east-1", clip.Text(a.Region))
 		}
 	}
 	if a.Helper != nil {
@@ -290,7 +291,7 @@ func (h *AssumeHelper) check(i *Integration, r *Runtime) error {
 	case err != nil:
 		return fmt.Errorf("sts: helper: url: %w", err)
 	case u.Scheme != "https" && !r.lists(u.Host):
-		return fmt.Errorf("sts: helper: url: %s is not https: write https://", shorten(u.Host))
+		return fmt.Errorf("sts: helper: url: %s is not https: write https://", clip.Text(u.Host))
 	case h.APIKey == "" && h.APIKeyHeader != "":
 		return errors.New("sts: helper: api_key is missing: write it, or leave api_key_header out")
 	case h.BasicPassword == "" && h.BasicUser != "":

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/connect/cfn"
+	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/internal/clip"
 	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/internal/dial"
 )
 
@@ -136,7 +137,7 @@ func (t *templates) fetch(ctx context.Context, from string) fetched {
 	}
 	defer res.Body.Close()
 	if to, err := res.Location(); err == nil && res.StatusCode/100 == 3 {
-		return bad("the server redirects to %s://%s: write the URL where the template is", shorten(to.Scheme), shorten(to.Host))
+		return bad("the server redirects to %s://%s: write the URL where the template is", clip.Text(to.Scheme), clip.Text(to.Host))
 	}
 	if res.StatusCode != http.StatusOK {
 		return bad("the server answered %d: see that everybody may read the template, or write `file`", res.StatusCode)

@@ -11,6 +11,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 
 	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/endpoint"
+	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/internal/clip"
 	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/sigv4"
 )
 
@@ -37,7 +38,7 @@ func (c *Client) GetCallerIdentity(ctx context.Context, creds sigv4.Credentials,
 	}
 	if where.Region != "" {
 		if _, ok := endpoint.PartitionOf(where.Region); !ok {
-			return none, fmt.Errorf("region: %q is not the name of an AWS region: write one like us-east-1", shorten(where.Region))
+			return none, fmt.Errorf("region: %q is not the name of an AWS region: write one like us-east-1", clip.Text(where.Region))
 		}
 	}
 	if err := checkCaller(creds); err != nil {
@@ -73,7 +74,7 @@ func (id CallerIdentity) CheckRole(roleARN string) error {
 		return fmt.Errorf("the credentials are not those of %s: %w", roleARN, err)
 	}
 	if got.Partition != role.Partition || got.Account != role.Account || got.RoleName != role.Name || id.Account != role.Account {
-		return fmt.Errorf("the credentials are those of %s in account %s, and not of %s", shorten(id.ARN), shorten(id.Account), roleARN)
+		return fmt.Errorf("the credentials are those of %s in account %s, and not of %s", clip.Text(id.ARN), clip.Text(id.Account), roleARN)
 	}
 	return nil
 }
@@ -101,7 +102,7 @@ var errNoSession = errors.New("it does not have the form arn:PARTITION:sts::ACCO
 // ParseSessionARN takes the ARN of a role's session apart.
 func ParseSessionARN(arn string) (SessionARN, error) {
 	bad := func(err error) (SessionARN, error) {
-		return SessionARN{}, fmt.Errorf("%q is not the ARN of a role's session: %w", shorten(arn), err)
+		return SessionARN{}, fmt.Errorf("%q is not the ARN of a role's session: %w", clip.Text(arn), err)
 	}
 	f := strings.Split(arn, ":")
 	if len(f) != 6 || f[0] != "arn" || f[2] != "sts" || f[3] != "" {
@@ -114,11 +115,11 @@ func ParseSessionARN(arn string) (SessionARN, error) {
 	s := SessionARN{Partition: f[1], Account: f[4], RoleName: r[1], SessionName: r[2]}
 	switch {
 	case !isPartition(s.Partition):
-		return bad(fmt.Errorf("%q is none of the partitions %s", shorten(s.Partition), partitionIDs()))
+		return bad(fmt.Errorf("%q is none of the partitions %s", clip.Text(s.Partition), partitionIDs()))
 	case !isAccount(s.Account):
-		return bad(fmt.Errorf("the account %q is not 12 digits", shorten(s.Account)))
+		return bad(fmt.Errorf("the account %q is not 12 digits", clip.Text(s.Account)))
 	case s.RoleName == "" || len(s.RoleName) > 64 || !consistsOf(s.RoleName, isNameByte):
-		return bad(fmt.Errorf("the role's name %q is not 1 to 64 letters, digits, and any of _+=,.@-", shorten(s.RoleName)))
+		return bad(fmt.Errorf("the role's name %q is not 1 to 64 letters, digits, and any of _+=,.@-", clip.Text(s.RoleName)))
 	}
 	if err := CheckSessionName(s.SessionName); err != nil {
 		return bad(err)

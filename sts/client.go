@@ -20,6 +20,7 @@ import (
 	"github.com/aws/smithy-go/logging"
 
 	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/endpoint"
+	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/internal/clip"
 	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/sigv4"
 )
 
@@ -167,7 +168,7 @@ func (c *Client) region(where Where, partition string) (string, error) {
 	if r := defaultRegion(cmp.Or(partition, "aws")); r != "" {
 		return r, nil
 	}
-	return "", fmt.Errorf("%q is none of the partitions %s", shorten(partition), partitionIDs())
+	return "", fmt.Errorf("%q is none of the partitions %s", clip.Text(partition), partitionIDs())
 }
 
 // forgetfulSigner signs with a signer of the SDK's that is new each time. One that is kept remembers

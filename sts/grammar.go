@@ -8,6 +8,8 @@ import (
 	"time"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/internal/clip"
 )
 
 // The limits of AssumeRole, from
@@ -41,9 +43,9 @@ func CheckExternalID(id string) error {
 func CheckSessionName(name string) error {
 	switch {
 	case len(name) < 2 || len(name) > 64:
-		return fmt.Errorf("session name %q has %d characters: write 2 to 64", shorten(name), len(name))
+		return fmt.Errorf("session name %q has %d characters: write 2 to 64", clip.Text(name), len(name))
 	case !consistsOf(name, isNameByte):
-		return fmt.Errorf("session name %q: write only letters, digits, and _+=,.@-", shorten(name))
+		return fmt.Errorf("session name %q: write only letters, digits, and _+=,.@-", clip.Text(name))
 	}
 	return nil
 }
@@ -53,9 +55,9 @@ func CheckSessionName(name string) error {
 func CheckSourceIdentity(id string) error {
 	switch {
 	case len(id) < 2 || len(id) > 64:
-		return fmt.Errorf("source identity %q has %d characters: write 2 to 64", shorten(id), len(id))
+		return fmt.Errorf("source identity %q has %d characters: write 2 to 64", clip.Text(id), len(id))
 	case !consistsOf(id, isNameByte):
-		return fmt.Errorf("source identity %q: write only letters, digits, and _+=,.@-", shorten(id))
+		return fmt.Errorf("source identity %q: write only letters, digits, and _+=,.@-", clip.Text(id))
 	}
 	return nil
 }
@@ -64,7 +66,7 @@ func CheckSourceIdentity(id string) error {
 // of _+=/:,.@-. That of a virtual device is its ARN.
 func CheckMFASerial(serial string) error {
 	if len(serial) < 9 || len(serial) > 256 || !consistsOf(serial, func(c byte) bool { return isNameByte(c) || c == '/' || c == ':' }) {
-		return fmt.Errorf("%q is not the serial number of an MFA device: write the one that IAM shows for the user, such as arn:aws:iam::123456789012:mfa/NAME", shorten(serial))
+		return fmt.Errorf("%q is not the serial number of an MFA device: write the one that IAM shows for the user, such as arn:aws:iam::123456789012:mfa/NAME", clip.Text(serial))
 	}
 	return nil
 }
@@ -130,17 +132,17 @@ func CheckTag(key, value string) error {
 	case n == 0:
 		return errors.New("a tag has no key: write 1 to 128 characters")
 	case n > 128:
-		return fmt.Errorf("the key of the tag %q has %d characters: write at most 128", shorten(key), n)
+		return fmt.Errorf("the key of the tag %q has %d characters: write at most 128", clip.Text(key), n)
 	case !isTagText(key):
-		return fmt.Errorf("the key of the tag %q: write only letters, digits, spaces, and _.:/=+-@", shorten(key))
+		return fmt.Errorf("the key of the tag %q: write only letters, digits, spaces, and _.:/=+-@", clip.Text(key))
 	case len(key) >= 4 && strings.EqualFold(key[:4], "aws:"):
-		return fmt.Errorf("the key of the tag %q: AWS keeps aws: for itself; write another", shorten(key))
+		return fmt.Errorf("the key of the tag %q: AWS keeps aws: for itself; write another", clip.Text(key))
 	}
 	switch n := utf8.RuneCountInString(value); {
 	case n > 256:
-		return fmt.Errorf("the value of the tag %q has %d characters: write at most 256", shorten(key), n)
+		return fmt.Errorf("the value of the tag %q has %d characters: write at most 256", clip.Text(key), n)
 	case !isTagText(value):
-		return fmt.Errorf("the value of the tag %q, %q: write only letters, digits, spaces, and _.:/=+-@", shorten(key), shorten(value))
+		return fmt.Errorf("the value of the tag %q, %q: write only letters, digits, spaces, and _.:/=+-@", clip.Text(key), clip.Text(value))
 	}
 	return nil
 }
@@ -173,9 +175,9 @@ func CheckTransitiveTags(keys []string, tags []Tag) error {
 		folded := strings.ToLower(k)
 		switch {
 		case !slices.ContainsFunc(tags, func(t Tag) bool { return strings.ToLower(t.Key) == folded }):
-			return fmt.Errorf("there is no tag %q: write the key of a tag of this session", shorten(k))
+			return fmt.Errorf("there is no tag %q: write the key of a tag of this session", clip.Text(k))
 		case seen[folded]:
-			return fmt.Errorf("%q is there twice: keep one", shorten(k))
+			return fmt.Errorf("%q is there twice: keep one", clip.Text(k))
 		}
 		seen[folded] = true
 	}

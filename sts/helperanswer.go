@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/internal/clip"
 	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/sigv4"
 )
 
@@ -187,7 +188,7 @@ func (c *helperCredentials) take(members []member) {
 			continue // null is as good as nothing.
 		}
 		name := fold(m.name)
-		m.name = shorten(m.name) // Hyphens make no difference, however many.
+		m.name = clip.Text(m.name) // Hyphens make no difference, however many.
 		switch name {
 		case "accesskeyid":
 			c.takeText(&c.id, m)

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/internal/clip"
 	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/sigv4"
 )
 
@@ -166,15 +167,15 @@ func TestHelperAnswersThatAreNone(t *testing.T) {
 	} {
 		creds, _, err := parseHelperAnswer([]byte(body), answeredAt)
 		if err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%s:\ngot  %v\nwant %s", shorten(body), err, want)
+			t.Errorf("%s:\ngot  %v\nwant %s", clip.Text(body), err, want)
 			continue
 		}
 		if creds != (sigv4.Credentials{}) {
-			t.Errorf("%s: credentials beside an error", shorten(body))
+			t.Errorf("%s: credentials beside an error", clip.Text(body))
 		}
 		for _, secret := range []string{handedOut.SecretAccessKey, handedOut.SessionToken, "ASIAOTHER"} {
 			if strings.Contains(err.Error(), secret) {
-				t.Errorf("%s: %v holds a secret", shorten(body), err)
+				t.Errorf("%s: %v holds a secret", clip.Text(body), err)
 			}
 		}
 	}

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/endpoint"
+	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/internal/clip"
 	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/internal/dial"
 	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/sigv4"
 )
@@ -162,13 +163,13 @@ func ParseHelperURL(raw string, insecure bool) (*url.URL, error) {
 	case u.Scheme != "https" && u.Scheme != "http", u.Host == "" || u.Opaque != "":
 		return nil, fmt.Errorf("the URL does not begin with https:// and a host: write one like %s", exampleHelperURL)
 	case u.Hostname() == "" || strings.ContainsAny(u.Host, " *{}"):
-		return nil, fmt.Errorf("the URL's host %q is none: write one like %s", shorten(u.Host), exampleHelperURL)
+		return nil, fmt.Errorf("the URL's host %q is none: write one like %s", clip.Text(u.Host), exampleHelperURL)
 	case u.User != nil:
-		return nil, fmt.Errorf("the URL of %s holds a user: write it with the option `basic`", shorten(u.Host))
+		return nil, fmt.Errorf("the URL of %s holds a user: write it with the option `basic`", clip.Text(u.Host))
 	case u.Fragment != "" || strings.HasSuffix(raw, "#"):
-		return nil, fmt.Errorf("the URL of %s has a fragment, which is never sent: leave out what follows the #", shorten(u.Host))
+		return nil, fmt.Errorf("the URL of %s has a fragment, which is never sent: leave out what follows the #", clip.Text(u.Host))
 	case u.Scheme == "http" && !insecure && !isThisMachine(u.Hostname()):
-		return nil, fmt.Errorf("http to %s would send secrets and credentials in clear: write https, or `insecure` if the network in between is safe", shorten(u.Host))
+		return nil, fmt.Errorf("http to %s would send secrets and credentials in clear: write https, or `insecure` if the network in between is safe", clip.Text(u.Host))
 	}
 	return u, nil
 }

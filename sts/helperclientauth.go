@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+
+	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/internal/clip"
 )
 
 // DefaultAPIKeyHeader is where an API key is sent if nothing else is said.
@@ -81,10 +83,10 @@ func checkAuthHeader(name string) error {
 	if !consistsOf(name, func(c byte) bool {
 		return isDigit(c) || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || strings.IndexByte("!#$%&'*+-.^_`|~", c) >= 0
 	}) {
-		return fmt.Errorf("header %q: write letters, digits and hyphens, such as %s", shorten(name), DefaultAPIKeyHeader)
+		return fmt.Errorf("header %q: write letters, digits and hyphens, such as %s", clip.Text(name), DefaultAPIKeyHeader)
 	}
 	if ownHeaders[http.CanonicalHeaderKey(name)] {
-		return fmt.Errorf("header %q has a meaning of its own in HTTP: write another one, such as %s", shorten(name), DefaultAPIKeyHeader)
+		return fmt.Errorf("header %q has a meaning of its own in HTTP: write another one, such as %s", clip.Text(name), DefaultAPIKeyHeader)
 	}
 	return nil
 }

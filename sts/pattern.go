@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/endpoint"
+	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/internal/clip"
 )
 
 const exampleRolePattern = "arn:aws:iam::123456789012:role/NAME, where * and ? may stand for parts of the partition, the account, and each part of the path and name"
@@ -16,7 +17,7 @@ const exampleRolePattern = "arn:aws:iam::123456789012:role/NAME, where * and ? m
 // `role/acme-x/Admin`. There is no escape.
 func CheckRolePattern(pattern string) error {
 	bad := func(format string, args ...any) error {
-		return fmt.Errorf("%q can match no role: %s: write %s", shorten(pattern), fmt.Sprintf(format, args...), exampleRolePattern)
+		return fmt.Errorf("%q can match no role: %s: write %s", clip.Text(pattern), fmt.Sprintf(format, args...), exampleRolePattern)
 	}
 	if len(pattern) > 2048 {
 		return bad("it has more than 2048 characters")
@@ -27,17 +28,17 @@ func CheckRolePattern(pattern string) error {
 	}
 	partition, account, resource := f[1], f[4], f[5]
 	if !matchesAnyPartition(partition) {
-		return bad("%q covers none of the partitions %s", shorten(partition), partitionIDs())
+		return bad("%q covers none of the partitions %s", clip.Text(partition), partitionIDs())
 	}
 	switch {
 	case !consistsOf(account, func(c byte) bool { return isDigit(c) || isWildcard(c) }):
-		return bad("the account %q has more than digits, * and ?", shorten(account))
+		return bad("the account %q has more than digits, * and ?", clip.Text(account))
 	case strings.Contains(account, "*"):
 		if len(strings.ReplaceAll(account, "*", "")) > 12 {
-			return bad("the account %q has more than 12 digits", shorten(account))
+			return bad("the account %q has more than 12 digits", clip.Text(account))
 		}
 	case len(account) != 12:
-		return bad("the account %q is not 12 digits", shorten(account))
+		return bad("the account %q is not 12 digits", clip.Text(account))
 	}
 	rest, ok := strings.CutPrefix(resource, "role/")
 	if !ok {
@@ -47,11 +48,11 @@ func CheckRolePattern(pattern string) error {
 	path, name := rest[:slash+1], rest[slash+1:]
 	switch {
 	case strings.HasPrefix(path, "/") || strings.Contains(path, "//") || !consistsOf(path, isPathByte):
-		return bad("the path %q is not visible ASCII with single slashes", shorten(path))
+		return bad("the path %q is not visible ASCII with single slashes", clip.Text(path))
 	case name == "" || !consistsOf(name, func(c byte) bool { return isNameByte(c) || isWildcard(c) }):
-		return bad("the name %q is not letters, digits, and any of _+=,.@-*?", shorten(name))
+		return bad("the name %q is not letters, digits, and any of _+=,.@-*?", clip.Text(name))
 	case len(strings.ReplaceAll(name, "*", "")) > 64:
-		return bad("the name %q has more than 64 characters", shorten(name))
+		return bad("the name %q has more than 64 characters", clip.Text(name))
 	}
 	return nil
 }

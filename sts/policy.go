@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/internal/clip"
 )
 
 // The limits of session policies, from
@@ -92,7 +94,7 @@ func CheckPolicyARNs(arns []string, roleARN string) error {
 			return err
 		}
 		if seen[arn] {
-			return fmt.Errorf("%s is there twice: keep one", shorten(arn))
+			return fmt.Errorf("%s is there twice: keep one", clip.Text(arn))
 		}
 		seen[arn] = true
 		if roleARN == "" {
@@ -105,9 +107,9 @@ func CheckPolicyARNs(arns []string, roleARN string) error {
 		f := strings.SplitN(arn, ":", 6)
 		switch {
 		case f[1] != role.Partition:
-			return fmt.Errorf("%s is in the partition %s and the role in %s: write a policy of %s", shorten(arn), f[1], role.Partition, role.Partition)
+			return fmt.Errorf("%s is in the partition %s and the role in %s: write a policy of %s", clip.Text(arn), f[1], role.Partition, role.Partition)
 		case f[4] != "aws" && f[4] != role.Account:
-			return fmt.Errorf("%s is not of the role's account %s, nor AWS's own: write a policy of that account", shorten(arn), role.Account)
+			return fmt.Errorf("%s is not of the role's account %s, nor AWS's own: write a policy of that account", clip.Text(arn), role.Account)
 		}
 	}
 	return nil
@@ -117,7 +119,7 @@ func CheckPolicyARNs(arns []string, roleARN string) error {
 func CheckPolicyARN(arn string) error {
 	bad := func(format string, args ...any) error {
 		return fmt.Errorf("%q is not the ARN of a managed policy: %s: write one like arn:aws:iam::aws:policy/ReadOnlyAccess or arn:aws:iam::123456789012:policy/NAME",
-			shorten(arn), fmt.Sprintf(format, args...))
+			clip.Text(arn), fmt.Sprintf(format, args...))
 	}
 	f := strings.SplitN(arn, ":", 6)
 	switch {
@@ -126,9 +128,9 @@ func CheckPolicyARN(arn string) error {
 	case len(f) < 6 || f[0] != "arn" || f[2] != "iam" || f[3] != "":
 		return bad("it does not have the form arn:PARTITION:iam::ACCOUNT:policy/NAME")
 	case !isPartition(f[1]):
-		return bad("%q is none of the partitions %s", shorten(f[1]), partitionIDs())
+		return bad("%q is none of the partitions %s", clip.Text(f[1]), partitionIDs())
 	case f[4] != "aws" && !isAccount(f[4]):
-		return bad("the account %q is neither aws nor 12 digits", shorten(f[4]))
+		return bad("the account %q is neither aws nor 12 digits", clip.Text(f[4]))
 	}
 	rest, ok := strings.CutPrefix(f[5], "policy/")
 	slash := strings.LastIndexByte(rest, '/')
@@ -137,9 +139,9 @@ func CheckPolicyARN(arn string) error {
 	case !ok:
 		return bad("it does not go on with policy/ after the account")
 	case len(path) > 512 || strings.Contains(path, "//") || !consistsOf(path, isPathByte):
-		return bad("the path %q is not up to 512 visible ASCII characters with single slashes", shorten(path))
+		return bad("the path %q is not up to 512 visible ASCII characters with single slashes", clip.Text(path))
 	case len(name) > 128 || name == "" || !consistsOf(name, isNameByte):
-		return bad("the name %q is not 1 to 128 letters, digits, and any of _+=,.@-", shorten(name))
+		return bad("the name %q is not 1 to 128 letters, digits, and any of _+=,.@-", clip.Text(name))
 	}
 	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/endpoint"
+	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/internal/clip"
 )
 
 // RoleARN is the ARN of an IAM role, taken apart.
@@ -37,7 +38,7 @@ const exampleRoleARN = "arn:aws:iam::123456789012:role/NAME"
 func ParseRoleARN(arn string) (RoleARN, error) {
 	bad := func(format string, args ...any) (RoleARN, error) {
 		return RoleARN{}, fmt.Errorf("%q is not the ARN of a role: %s: write one like %s",
-			shorten(arn), fmt.Sprintf(format, args...), exampleRoleARN)
+			clip.Text(arn), fmt.Sprintf(format, args...), exampleRoleARN)
 	}
 	switch n := len(arn); {
 	case n == 0:
@@ -52,28 +53,28 @@ func ParseRoleARN(arn string) (RoleARN, error) {
 	partition, service, region, account, resource := f[1], f[2], f[3], f[4], f[5]
 	switch {
 	case !isPartition(partition):
-		return bad("%q is none of the partitions %s", shorten(partition), partitionIDs())
+		return bad("%q is none of the partitions %s", clip.Text(partition), partitionIDs())
 	case service == "sts":
 		return bad("it names a session of a role, which can't be assumed")
 	case service != "iam":
-		return bad("its service is %q, not iam", shorten(service))
+		return bad("its service is %q, not iam", clip.Text(service))
 	case region != "":
 		return bad("roles belong to no region, so nothing stands between iam: and :ACCOUNT")
 	case !isAccount(account):
-		return bad("the account %q is not 12 digits", shorten(account))
+		return bad("the account %q is not 12 digits", clip.Text(account))
 	}
 	rest, ok := strings.CutPrefix(resource, "role/")
 	if !ok {
 		kind, _, _ := strings.Cut(resource, "/")
-		return bad("it names a %q, not a role/", shorten(kind))
+		return bad("it names a %q, not a role/", clip.Text(kind))
 	}
 	slash := strings.LastIndexByte(rest, '/')
 	path, name := "/"+rest[:slash+1], rest[slash+1:]
 	switch {
 	case len(path) > 512 || strings.Contains(path, "//") || !consistsOf(path, isPathByte):
-		return bad("the path %q is not up to 512 visible ASCII characters with single slashes", shorten(path))
+		return bad("the path %q is not up to 512 visible ASCII characters with single slashes", clip.Text(path))
 	case len(name) > 64 || name == "" || !consistsOf(name, isNameByte):
-		return bad("the role's name %q is not 1 to 64 letters, digits, and any of _+=,.@-", shorten(name))
+		return bad("the role's name %q is not 1 to 64 letters, digits, and any of _+=,.@-", clip.Text(name))
 	}
 	return RoleARN{Partition: partition, Account: account, Path: path, Name: name}, nil
 }
@@ -108,7 +109,7 @@ func CheckPartitions(roleARN string, others ...string) error {
 		}
 		p, ok := endpoint.PartitionOf(o)
 		if !ok {
-			return fmt.Errorf("%q is not the name of an AWS region: write one like us-east-1", shorten(o))
+			return fmt.Errorf("%q is not the name of an AWS region: write one like us-east-1", clip.Text(o))
 		}
 		if p.ID != role.Partition {
 			return fmt.Errorf("%s is in the partition %s and can't be assumed in the region %s of %s: write a region of %s",
@@ -162,12 +163,3 @@ func isNameByte(c byte) bool {
 
 // isPathByte accepts what IAM writes as [\x21-\x7E].
 func isPathByte(c byte) bool { return '!' <= c && c <= '~' }
-
-// shorten keeps a wrong value from filling an error.
-func shorten(s string) string {
-	const most = 80
-	if len(s) <= most {
-		return s
-	}
-	return strings.ToValidUTF8(s[:most], "") + "…"
-}

@@ -2,11 +2,12 @@ package sts
 
 import (
 	"fmt"
-	"net"
 	"net/url"
 	"strings"
 
 	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/endpoint"
+	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/internal/clip"
+	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/internal/dial"
 )
 
 // Where says which STS a call goes to. The zero value leaves it to the environment.
@@ -32,9 +33,9 @@ func (w Where) Check() error {
 	of := w.regionOfEndpoint()
 	switch {
 	case w.FIPS:
-		return fmt.Errorf("%s is called as it is written, and fips chooses another one: write the FIPS endpoint's URL, or only fips", shorten(w.Endpoint))
+		return fmt.Errorf("%s is called as it is written, and fips chooses another one: write the FIPS endpoint's URL, or only fips", clip.Text(w.Endpoint))
 	case of != "" && w.Region != "" && w.Region != of:
-		return fmt.Errorf("%s is in the region %s and can't be called in %s: write one of the two, or the same region", shorten(w.Endpoint), of, shorten(w.Region))
+		return fmt.Errorf("%s is in the region %s and can't be called in %s: write one of the two, or the same region", clip.Text(w.Endpoint), of, clip.Text(w.Region))
 	}
 	return nil
 }
@@ -60,21 +61,21 @@ const exampleEndpoint = "https://sts.eu-west-1.amazonaws.com"
 func CheckEndpoint(endpointURL string) error {
 	u, err := url.Parse(endpointURL)
 	if err != nil || u.Opaque != "" || u.Hostname() == "" {
-		return fmt.Errorf("%q is no URL: write one like %s", shorten(redactedURL(endpointURL)), exampleEndpoint)
+		return fmt.Errorf("%q is no URL: write one like %s", clip.Text(redactedURL(endpointURL)), exampleEndpoint)
 	}
 	switch {
 	case u.User != nil:
 		return fmt.Errorf("it has a user name, and calls are signed: write one like %s", exampleEndpoint)
 	case u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
-		return fmt.Errorf("%q has a query or a fragment: write one like %s", shorten(endpointURL), exampleEndpoint)
-	case u.Scheme == "http" && !isLoopback(u.Hostname()):
+		return fmt.Errorf("%q has a query or a fragment: write one like %s", clip.Text(endpointURL), exampleEndpoint)
+	case u.Scheme == "http" && !dial.IsLoopback(u.Hostname()):
 		return fmt.Errorf("%q is not encrypted, and the answer is a secret: write https://, or http:// with a loopback address; "+
-			"the environment variable AWS_ENDPOINT_URL_STS is not checked", shorten(endpointURL))
+			"the environment variable AWS_ENDPOINT_URL_STS is not checked", clip.Text(endpointURL))
 	case u.Scheme != "https" && u.Scheme != "http":
-		return fmt.Errorf("%q is not https: write one like %s", shorten(endpointURL), exampleEndpoint)
+		return fmt.Errorf("%q is not https: write one like %s", clip.Text(endpointURL), exampleEndpoint)
 	}
 	if e, err := endpoint.Parse(u.Host); err == nil && e.Service != "sts" {
-		return fmt.Errorf("%q is an endpoint of %s: write one like %s", shorten(endpointURL), e.Service, exampleEndpoint)
+		return fmt.Errorf("%q is an endpoint of %s: write one like %s", clip.Text(endpointURL), e.Service, exampleEndpoint)
 	}
 	return nil
 }
@@ -85,9 +86,4 @@ func redactedURL(s string) string {
 		return "…" + s[at:]
 	}
 	return s
-}
-
-func isLoopback(host string) bool {
-	ip := net.ParseIP(host)
-	return strings.EqualFold(host, "localhost") || ip != nil && ip.IsLoopback()
 }

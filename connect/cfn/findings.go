@@ -5,6 +5,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/internal/clip"
 )
 
 // Finding is something that the operator, or a customer, should know of a template.
@@ -333,10 +335,10 @@ func (f *finder) literal(where string, n *node, known map[string]bool, substitut
 	}
 	if n.kind == scalar {
 		if strings.Contains(n.text, "arn:aws:") {
-			f.add(FixedPartition, where, limited(n.text), "%s names %s, which is wrong outside of the partition aws: write arn:${AWS::Partition}:", where, shorten(n.text))
+			f.add(FixedPartition, where, limited(n.text), "%s names %s, which is wrong outside of the partition aws: write arn:${AWS::Partition}:", where, clip.Text(n.text))
 		}
 		if strings.Contains(n.text, "{{resolve:") {
-			f.add(Opaque, where, limited(n.text), "%s has the text %s, which is looked up in the customer's account", where, shorten(n.text))
+			f.add(Opaque, where, limited(n.text), "%s has the text %s, which is looked up in the customer's account", where, clip.Text(n.text))
 		}
 		if substituted {
 			return
@@ -344,7 +346,7 @@ func (f *finder) literal(where string, n *node, known map[string]bool, substitut
 		for _, match := range variable.FindAllStringSubmatch(n.text, -1) {
 			name, _, _ := strings.Cut(match[1], ".")
 			if known[name] || strings.HasPrefix(name, "AWS::") {
-				f.add(LiteralVariable, where, limited(n.text), "%s has the text %s without Fn::Sub, so that it stays as it is", where, shorten(n.text))
+				f.add(LiteralVariable, where, limited(n.text), "%s has the text %s without Fn::Sub, so that it stays as it is", where, clip.Text(n.text))
 			}
 		}
 		return

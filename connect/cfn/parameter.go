@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/internal/clip"
 )
 
 // Parameter is a parameter of a template. See
@@ -69,7 +71,7 @@ func parseParameters(section *node) ([]Parameter, error) {
 	for _, f := range section.fields {
 		p, err := parseParameter(f.key, f.value)
 		if err != nil {
-			return nil, fmt.Errorf("line %d: parameter %q: %w", f.value.line, shorten(f.key), err)
+			return nil, fmt.Errorf("line %d: parameter %q: %w", f.value.line, clip.Text(f.key), err)
 		}
 		parameters = append(parameters, p)
 	}
@@ -149,7 +151,7 @@ func parseBool(n *node) (bool, error) {
 func (p Parameter) Check(value string) error {
 	if err := p.check(value); err != nil {
 		if p.Constraint != "" && !p.NoEcho {
-			return fmt.Errorf("parameter %s: %w (%q)", p.Name, err, shorten(p.Constraint))
+			return fmt.Errorf("parameter %s: %w (%q)", p.Name, err, clip.Text(p.Constraint))
 		}
 		return fmt.Errorf("parameter %s: %w", p.Name, err)
 	}
@@ -170,7 +172,7 @@ func (p Parameter) check(value string) error {
 	}
 	for _, element := range elements {
 		if len(p.AllowedValues) > 0 && !slices.Contains(p.AllowedValues, element) {
-			return fmt.Errorf("the value is none of %q", shorten(strings.Join(p.AllowedValues, ", ")))
+			return fmt.Errorf("the value is none of %q", clip.Text(strings.Join(p.AllowedValues, ", ")))
 		}
 		if p.Type == "Number" || p.Type == "List<Number>" {
 			if err := p.checkNumber(element); err != nil {
@@ -178,7 +180,7 @@ func (p Parameter) check(value string) error {
 			}
 		}
 		if !p.matches(element) {
-			return fmt.Errorf("the value does not match %q", shorten(p.AllowedPattern))
+			return fmt.Errorf("the value does not match %q", clip.Text(p.AllowedPattern))
 		}
 	}
 	if isList {

@@ -10,6 +10,8 @@ import (
 	"unicode/utf8"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/internal/clip"
 )
 
 // maxDepth bounds how deep a template is nested. Real ones stay under twenty levels.
@@ -127,7 +129,7 @@ func (r *jsonReader) mapping(n *node, depth int) (*node, error) {
 func tooDeep() error { return fmt.Errorf("the template is nested deeper than %d levels", maxDepth) }
 
 // Readers differ in which of two values counts, so that what is shown might not be what is made.
-func twice(key string) error { return fmt.Errorf("the key %q comes twice", shorten(key)) }
+func twice(key string) error { return fmt.Errorf("the key %q comes twice", clip.Text(key)) }
 
 // shortTags are the functions that have a short form in YAML, with their long form.
 var shortTags = func() map[string]string {
@@ -152,7 +154,7 @@ func readYAML(data []byte) (n *node, err error) {
 		if errors.Is(err, io.EOF) {
 			return nil, errors.New("the template is empty")
 		}
-		return nil, fmt.Errorf("the template is no YAML: %q", shorten(strings.TrimPrefix(err.Error(), "yaml: ")))
+		return nil, fmt.Errorf("the template is no YAML: %q", clip.Text(strings.TrimPrefix(err.Error(), "yaml: ")))
 	}
 	if err := decoder.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
 		return nil, errors.New("the template has more than one YAML document")
@@ -253,13 +255,4 @@ func isStandard(y *yaml.Node) bool {
 		return y.Style&yaml.TaggedStyle == 0
 	}
 	return false
-}
-
-// shorten keeps long input out of errors.
-func shorten(text string) string {
-	const limit = 80
-	if len(text) <= limit {
-		return text
-	}
-	return text[:limit] + "…"
 }

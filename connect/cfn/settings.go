@@ -6,6 +6,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/internal/clip"
 )
 
 // Settings are what an operator configured of a template.
@@ -62,7 +64,7 @@ func (t *Template) Check(s Settings) error {
 		case fixed:
 			complain("parameter %s takes %s: remove the value that is configured for it", p.Name, role.what)
 		case role.what == externalID && p.Type != "String":
-			complain("parameter %s is of type %q, and an External ID is a String", p.Name, shorten(p.Type))
+			complain("parameter %s is of type %q, and an External ID is a String", p.Name, clip.Text(p.Type))
 		case role.what == externalID && len(p.AllowedValues) > 0:
 			complain("parameter %s has AllowedValues, and each customer has an External ID of their own", p.Name)
 		}
@@ -189,4 +191,4 @@ func (t *Template) names() string {
 	return strings.Join(names, ", ")
 }
 
-func quoted(name string) string { return fmt.Sprintf("%q", shorten(name)) }
+func quoted(name string) string { return fmt.Sprintf("%q", clip.Text(name)) }

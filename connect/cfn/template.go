@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/internal/clip"
 )
 
 // The limits of CloudFormation, from
@@ -139,7 +141,7 @@ func Parse(data []byte) (*Template, error) {
 	}
 	if section := root.get("Conditions"); section != nil {
 		for _, f := range section.fields {
-			t.Conditions = append(t.Conditions, NamedCondition{shorten(f.key), short(f.value)})
+			t.Conditions = append(t.Conditions, NamedCondition{clip.Text(f.key), short(f.value)})
 		}
 	}
 	for _, entry := range entries(root.get("Transform"), nil) {
@@ -151,7 +153,7 @@ func Parse(data []byte) (*Template, error) {
 	if section := root.get("Outputs"); section != nil {
 		for _, f := range section.fields {
 			value := f.value.get("Value")
-			t.Outputs = append(t.Outputs, Output{shorten(f.key), short(f.value.get("Description")), short(value), condition(f.value), value})
+			t.Outputs = append(t.Outputs, Output{clip.Text(f.key), short(f.value.get("Description")), short(value), condition(f.value), value})
 		}
 	}
 	return t, nil
@@ -193,14 +195,14 @@ func (t *Template) readResources(resources *node) error {
 	for _, f := range resources.fields {
 		id, kind := f.key, f.value.get("Type").scalarText()
 		if strings.HasPrefix(id, "Fn::ForEach::") || id == "Fn::Transform" {
-			t.Transforms = append(t.Transforms, shorten(id))
+			t.Transforms = append(t.Transforms, clip.Text(id))
 			continue
 		}
 		if !logicalID.MatchString(id) {
-			return fmt.Errorf("line %d: the resource's name %q is not 1 to 255 letters and digits", f.value.line, shorten(id))
+			return fmt.Errorf("line %d: the resource's name %q is not 1 to 255 letters and digits", f.value.line, clip.Text(id))
 		}
 		if kind == "" {
-			return fmt.Errorf("line %d: resource %s has no Type", f.value.line, shorten(id))
+			return fmt.Errorf("line %d: resource %s has no Type", f.value.line, clip.Text(id))
 		}
 		properties, when := f.value.get("Properties"), condition(f.value)
 		iam = iam || strings.HasPrefix(kind, "AWS::IAM::")
@@ -221,7 +223,7 @@ func (t *Template) readResources(resources *node) error {
 			p.elsewhere = properties.get("Users") != nil || properties.get("Groups") != nil
 			policies = append(policies, p)
 		default:
-			t.Others = append(t.Others, Resource{id, shorten(kind), when})
+			t.Others = append(t.Others, Resource{id, clip.Text(kind), when})
 		}
 	}
 	for _, p := range policies {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/connect/trust/shell"
 	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/endpoint"
+	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/internal/clip"
 )
 
 // The limits of CloudFormation, from
@@ -139,23 +140,23 @@ func (s Stack) Check() error {
 		if err == nil {
 			err = errors.New("write the name of an AWS region, such as eu-west-1")
 		}
-		return fmt.Errorf("region %q: %w", shorten(s.Region), err)
+		return fmt.Errorf("region %q: %w", clip.Text(s.Region), err)
 	}
 	if len(s.Name) > maxStackName || !stackName.MatchString(s.Name) {
-		return fmt.Errorf("%q is no name of a stack: write at most %d letters, digits and hyphens, a letter first", shorten(s.Name), maxStackName)
+		return fmt.Errorf("%q is no name of a stack: write at most %d letters, digits and hyphens, a letter first", clip.Text(s.Name), maxStackName)
 	}
 	if s.TemplateFile != "" && !fileName.MatchString(s.TemplateFile) {
-		return fmt.Errorf("%q is no name for a template's file: write letters, digits and any of ._-, a letter or digit first", shorten(s.TemplateFile))
+		return fmt.Errorf("%q is no name for a template's file: write letters, digits and any of ._-, a letter or digit first", clip.Text(s.TemplateFile))
 	}
 	if s.TemplateSize > MaxTemplate {
 		return fmt.Errorf("the template has %d bytes, and CloudFormation takes %d", s.TemplateSize, MaxTemplate)
 	}
 	if s.ConsoleHost != "" && !consoleHost.MatchString(s.ConsoleHost) {
-		return fmt.Errorf("%q is no host of a console: write one such as console.example.gov", shorten(s.ConsoleHost))
+		return fmt.Errorf("%q is no host of a console: write one such as console.example.gov", clip.Text(s.ConsoleHost))
 	}
 	for _, capability := range s.Capabilities {
 		if !slices.Contains(capabilities, capability) {
-			return fmt.Errorf("%q is no capability: write any of %s", shorten(capability), strings.Join(capabilities, ", "))
+			return fmt.Errorf("%q is no capability: write any of %s", clip.Text(capability), strings.Join(capabilities, ", "))
 		}
 	}
 	return s.checkParameters()
@@ -178,14 +179,14 @@ func (s Stack) checkParameters() error {
 	for _, p := range s.Parameters {
 		switch {
 		case len(p.Name) > maxParameterName || !parameterName.MatchString(p.Name):
-			return fmt.Errorf("%q is no name of a parameter: they have at most %d letters and digits", shorten(p.Name), maxParameterName)
+			return fmt.Errorf("%q is no name of a parameter: they have at most %d letters and digits", clip.Text(p.Name), maxParameterName)
 		case seen[p.Name]:
-			return fmt.Errorf("parameter %s comes twice", shorten(p.Name))
+			return fmt.Errorf("parameter %s comes twice", clip.Text(p.Name))
 		case len(p.Value) > maxParameterValue:
-			return fmt.Errorf("the value of parameter %s has %d bytes, and CloudFormation takes %d", shorten(p.Name), len(p.Value), maxParameterValue)
+			return fmt.Errorf("the value of parameter %s has %d bytes, and CloudFormation takes %d", clip.Text(p.Name), len(p.Value), maxParameterValue)
 		}
 		if err := shell.Check(p.Value); err != nil {
-			return fmt.Errorf("the value of parameter %s: %w", shorten(p.Name), err)
+			return fmt.Errorf("the value of parameter %s: %w", clip.Text(p.Name), err)
 		}
 		seen[p.Name] = true
 	}

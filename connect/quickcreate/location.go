@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/endpoint"
+	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/internal/clip"
 )
 
 // Location is an object in S3 that CloudFormation can read a template from.
@@ -48,10 +49,10 @@ func ParseLocation(rawURL string) (Location, error) {
 	if loc.Bucket == "" {
 		loc.Bucket, path, _ = strings.Cut(path, "/")
 		if !oldBucket.MatchString(loc.Bucket) {
-			return Location{}, refuse(BadURL, "%q is no name of a bucket", shorten(loc.Bucket))
+			return Location{}, refuse(BadURL, "%q is no name of a bucket", clip.Text(loc.Bucket))
 		}
 	} else if len(loc.Bucket) < 3 || len(loc.Bucket) > 63 || !bucket.MatchString(loc.Bucket) {
-		return Location{}, refuse(BadURL, "%q is no name of a bucket", shorten(loc.Bucket))
+		return Location{}, refuse(BadURL, "%q is no name of a bucket", clip.Text(loc.Bucket))
 	}
 	if path == "" || strings.HasSuffix(path, "/") {
 		return Location{}, refuse(BadURL, "the URL names no object in the bucket %s: write its key after it", loc.Bucket)
@@ -121,7 +122,7 @@ func parseHost(host string) (Location, error) {
 		}
 	}
 	if suffix == "" {
-		return Location{}, refuse(NotS3, "%q is no host of S3, and CloudFormation reads templates from S3 only", shorten(host))
+		return Location{}, refuse(NotS3, "%q is no host of S3, and CloudFormation reads templates from S3 only", clip.Text(host))
 	}
 	labels := strings.Split(rest, ".")
 	pop := func() (last string) {
@@ -145,19 +146,19 @@ func parseHost(host string) (Location, error) {
 	case service == "s3-external-1" && region == "":
 		region = "us-east-1"
 	case service == "s3-website":
-		return Location{}, refuse(Website, "%q is a website endpoint, which CloudFormation does not read: write the bucket's own address", shorten(host))
+		return Location{}, refuse(Website, "%q is a website endpoint, which CloudFormation does not read: write the bucket's own address", clip.Text(host))
 	case service == "s3-accesspoint" || service == "s3-accesspoint-fips" || service == "s3-global":
-		return Location{}, refuse(AccessPoint, "%q is an access point: write its alias as the bucket, as in https://ALIAS-s3alias.s3.REGION.amazonaws.com/KEY", shorten(host))
+		return Location{}, refuse(AccessPoint, "%q is an access point: write its alias as the bucket, as in https://ALIAS-s3alias.s3.REGION.amazonaws.com/KEY", clip.Text(host))
 	default:
-		return Location{}, refuse(NotS3, "%q is no address of a bucket in S3", shorten(host))
+		return Location{}, refuse(NotS3, "%q is no address of a bucket in S3", clip.Text(host))
 	}
 	loc := Location{Partition: "aws", Region: region, Bucket: strings.Join(labels, ".")}
 	p, ok := endpoint.PartitionOf(region)
 	switch {
 	case region == "" && suffix != "amazonaws.com":
-		return Location{}, refuse(NotS3, "%q lacks the region, which S3 needs there", shorten(host))
+		return Location{}, refuse(NotS3, "%q lacks the region, which S3 needs there", clip.Text(host))
 	case region != "" && (!ok || p.Suffix != suffix):
-		return Location{}, refuse(NotS3, "%q mixes the region %s with the domain of another partition", shorten(host), shorten(region))
+		return Location{}, refuse(NotS3, "%q mixes the region %s with the domain of another partition", clip.Text(host), clip.Text(region))
 	case region != "":
 		loc.Partition = p.ID
 	}
@@ -174,14 +175,6 @@ func cutRegion(label string) (service, region string, ok bool) {
 		}
 	}
 	return "", "", false
-}
-
-func shorten(text string) string {
-	const limit = 80
-	if len(text) <= limit {
-		return text
-	}
-	return text[:limit] + "…"
 }
 
 // LinkError says why there is no link to the console.

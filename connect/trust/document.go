@@ -9,6 +9,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/internal/clip"
 )
 
 // A document is a policy as it is written: an object, whose members keep their order, a list
@@ -225,7 +227,7 @@ func parseValue(decoder *json.Decoder, depth int) (any, error) {
 			}
 			name, _ := key.(string)
 			if seen[name] {
-				return nil, fmt.Errorf("%q comes twice", shorten(name))
+				return nil, fmt.Errorf("%q comes twice", clip.Text(name))
 			}
 			seen[name] = true
 			value, err := parseValue(decoder, depth-1)

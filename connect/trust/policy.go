@@ -6,6 +6,7 @@ import (
 	"strings"
 	"unicode"
 
+	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/internal/clip"
 	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/sts"
 )
 
@@ -48,7 +49,7 @@ func (p Policy) document() (object, error) {
 	if parsed, err := ParsePrincipal(p.Principal.Partition, p.Principal.ARN); err != nil {
 		return nil, err
 	} else if parsed.ARN != p.Principal.ARN || parsed.Account != p.Principal.Account {
-		return nil, fmt.Errorf("principal %q does not belong to account %q: read it with ParsePrincipal", shorten(p.Principal.ARN), shorten(p.Principal.Account))
+		return nil, fmt.Errorf("principal %q does not belong to account %q: read it with ParsePrincipal", clip.Text(p.Principal.ARN), clip.Text(p.Principal.Account))
 	}
 	if err := sts.CheckExternalID(p.ExternalID); err != nil {
 		return nil, err

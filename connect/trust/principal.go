@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/endpoint"
+	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/internal/clip"
 	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/sts"
 )
 
@@ -42,7 +43,7 @@ const ssoRole = "AWSReservedSSO_"
 // it; any other is taken to have none, and IAM refuses the policy if it has one.
 func ParsePrincipal(partition, text string) (Principal, error) {
 	if !isPartition(partition) {
-		return Principal{}, fmt.Errorf("%q is no AWS partition: write one of %s", shorten(partition), strings.Join(partitions(), ", "))
+		return Principal{}, fmt.Errorf("%q is no AWS partition: write one of %s", clip.Text(partition), strings.Join(partitions(), ", "))
 	}
 	if isAccount(text) {
 		return root(partition, text), nil
@@ -53,7 +54,7 @@ func ParsePrincipal(partition, text string) (Principal, error) {
 	}
 	if p.Partition != partition {
 		return Principal{}, fmt.Errorf("principal %q is in the partition %s and the role is in %s: write a principal of %s, credentials of one partition mean nothing in another",
-			shorten(text), p.Partition, partition, partition)
+			clip.Text(text), p.Partition, partition, partition)
 	}
 	return p, nil
 }
@@ -61,7 +62,7 @@ func ParsePrincipal(partition, text string) (Principal, error) {
 func parseARN(text string) (Principal, error) {
 	bad := func(why string) (Principal, error) {
 		return Principal{}, fmt.Errorf("principal %q: %s: write the ARN of the role that assumes customers' roles, such as arn:aws:iam::123456789012:role/NAME",
-			shorten(text), why)
+			clip.Text(text), why)
 	}
 	f := strings.SplitN(text, ":", 6)
 	switch {
@@ -72,11 +73,11 @@ func parseARN(text string) (Principal, error) {
 	case len(f) < 6 || f[0] != "arn":
 		return bad("it is neither an ARN nor a 12-digit account")
 	case !isPartition(f[1]):
-		return bad(fmt.Sprintf("%q is none of the partitions %s", shorten(f[1]), strings.Join(partitions(), ", ")))
+		return bad(fmt.Sprintf("%q is none of the partitions %s", clip.Text(f[1]), strings.Join(partitions(), ", ")))
 	case f[3] != "":
 		return bad("ARNs of IAM and STS name no region")
 	case !isAccount(f[4]):
-		return bad(fmt.Sprintf("the account %q is not 12 digits", shorten(f[4])))
+		return bad(fmt.Sprintf("the account %q is not 12 digits", clip.Text(f[4])))
 	}
 	partition, service, account := f[1], f[2], f[4]
 	kind, rest, _ := strings.Cut(f[5], "/")
@@ -100,7 +101,7 @@ func parseARN(text string) (Principal, error) {
 	case service == "sts" && kind == "federated-user":
 		return bad("a federated user can't be trusted across accounts")
 	}
-	return bad(fmt.Sprintf("%q is neither a role nor a user nor an account's root", shorten(service+":"+kind)))
+	return bad(fmt.Sprintf("%q is neither a role nor a user nor an account's root", clip.Text(service+":"+kind)))
 }
 
 // session turns assumed-role/NAME/SESSION into the role.
@@ -150,13 +151,4 @@ func isPartition(id string) bool { return slices.Contains(partitions(), id) }
 
 func isAccount(text string) bool {
 	return len(text) == 12 && strings.Trim(text, "0123456789") == ""
-}
-
-// shorten keeps long input out of errors.
-func shorten(text string) string {
-	const limit = 80
-	if len(text) <= limit {
-		return text
-	}
-	return text[:limit] + "…"
 }

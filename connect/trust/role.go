@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/connect/trust/shell"
+	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/internal/clip"
 	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/sts"
 )
 
@@ -117,7 +118,7 @@ func (r Role) documents() (trust, permissions any, err error) {
 	principal := r.Trust.Principal
 	asARN := sts.RoleARN{Partition: principal.Partition, Account: principal.Account, Path: "/", Name: r.Name}
 	if len(r.Name) == 0 || strings.Contains(r.Name, "/") || sts.CheckRoleARN(asARN.String()) != nil {
-		return nil, nil, fmt.Errorf("%q is no name of a role: write 1 to 64 letters, digits, and any of _+=,.@-", shorten(r.Name))
+		return nil, nil, fmt.Errorf("%q is no name of a role: write 1 to 64 letters, digits, and any of _+=,.@-", clip.Text(r.Name))
 	}
 	if d := r.MaxSessionDuration; d != 0 && (d < time.Hour || d > sts.MaxDuration || d%time.Second != 0) {
 		return nil, nil, fmt.Errorf("a role's maximum session duration is 1 to 12 hours in whole seconds, not %s", d)
@@ -161,7 +162,7 @@ func checkPolicyARN(partition, arn string) error {
 	head := sts.RoleARN{Partition: partition, Account: "123456789012", Path: "/" + dir, Name: "x"}
 	if !ok || owner != "aws" && !isAccount(owner) || name == "" || len(name) > 128 ||
 		strings.Trim(name, policyName) != "" || sts.CheckRoleARN(head.String()) != nil {
-		return fmt.Errorf("%q is not the ARN of a managed policy: write one like arn:%s:iam::aws:policy/NAME", shorten(arn), partition)
+		return fmt.Errorf("%q is not the ARN of a managed policy: write one like arn:%s:iam::aws:policy/NAME", clip.Text(arn), partition)
 	}
 	return nil
 }

@@ -3,6 +3,8 @@ package web
 import (
 	"errors"
 	"net/http"
+
+	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/internal/dial"
 )
 
 // Keyring tells which of several keys a request shows, for handlers beside this one that take the
@@ -51,5 +53,5 @@ func (k *Key) MayUse(integration string) bool { return k.mayUse(integration) }
 // TakesSecrets says whether a request may show a secret: it came by HTTPS, or from this machine or a
 // network of its own.
 func TakesSecrets(r *http.Request, https bool) bool {
-	return https || isLoopback(r.Host) || private(r)
+	return https || dial.IsLoopback(r.Host) || private(r)
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/connect"
+	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/internal/dial"
 )
 
 // Preview answers with a page as a customer sees it at first, for a frame on a page of the same origin.
@@ -43,4 +44,4 @@ func Link(base, token string) string {
 
 // Confidential says whether a request without HTTPS was sent to this very machine, or comes at least from a
 // network that the Internet does not route.
-func Confidential(r *http.Request) bool { return isLoopback(r.Host) || private(r) }
+func Confidential(r *http.Request) bool { return dial.IsLoopback(r.Host) || private(r) }

@@ -27,7 +27,6 @@ import (
 	"errors"
 	"fmt"
 	"html/template"
-	"net"
 	"net/http"
 	"net/netip"
 	"net/url"
@@ -40,6 +39,7 @@ import (
 	"time"
 
 	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/connect"
+	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/internal/dial"
 	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/sigv4"
 )
 
@@ -318,7 +318,7 @@ func (h *Handler) origin(r *http.Request) string {
 // confidential says whether nobody else reads what the browser sends: it speaks HTTPS, or to its own
 // machine.
 func (h *Handler) confidential(r *http.Request) bool {
-	return h.options.HTTPS(r) || isLoopback(r.Host)
+	return h.options.HTTPS(r) || dial.IsLoopback(r.Host)
 }
 
 // private says whether a request without HTTPS comes at least from a network that the Internet does not
@@ -332,15 +332,6 @@ func private(r *http.Request) bool {
 	return ip.IsLoopback() || ip.IsPrivate()
 }
 
-func isLoopback(hostport string) bool {
-	host := hostport
-	if h, _, err := net.SplitHostPort(hostport); err == nil {
-		host = h
-	}
-	ip, err := netip.ParseAddr(strings.Trim(host, "[]"))
-	return strings.EqualFold(host, "localhost") || err == nil && ip.IsLoopback()
-}
-
 // CheckOrigin wants what a Content-Security-Policy can name as an ancestor, and nothing that would end
 // the directive.
 func CheckOrigin(text string) error {
@@ -348,7 +339,7 @@ func CheckOrigin(text string) error {
 	switch {
 	case err != nil, u.Scheme == "", u.Host == "", u.User != nil, u.Path != "", u.RawQuery != "", u.Fragment != "", strings.ContainsFunc(text, unsafeInPolicy):
 		return fmt.Errorf("%.80q is no origin: write one like https://app.example.com", text)
-	case u.Scheme != "https" && (u.Scheme != "http" || !isLoopback(u.Host)):
+	case u.Scheme != "https" && (u.Scheme != "http" || !dial.IsLoopback(u.Host)):
 		return fmt.Errorf("the origin %.80q is not https", text)
 	}
 	return nil
@@ -365,7 +356,7 @@ func ParseBaseURL(text string) (*url.URL, error) {
 	switch {
 	case err != nil, u.Host == "", u.User != nil, u.RawQuery != "", u.Fragment != "", strings.ContainsFunc(text, unsafeInPolicy):
 		return nil, fmt.Errorf("base_url %.80q: write one like https://connect.example.com", text)
-	case u.Scheme != "https" && (u.Scheme != "http" || !isLoopback(u.Host)):
+	case u.Scheme != "https" && (u.Scheme != "http" || !dial.IsLoopback(u.Host)):
 		return nil, fmt.Errorf("base_url %.80q is not https", text)
 	}
 	u.Path = strings.TrimSuffix(u.Path, "/")
