@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -174,7 +175,11 @@ func (b *bed) runCaddy(caddyfile string) {
 	}
 }
 
+// lastLoad is when a Caddy of this process was last given a configuration, as Unix nanoseconds.
+var lastLoad atomic.Int64
+
 func (b *bed) load(caddyfile string) error {
+	defer func() { lastLoad.Store(time.Now().UnixNano()) }()
 	config, err := b.adapt(caddyfile)
 	if err != nil {
 		return err

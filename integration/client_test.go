@@ -61,11 +61,17 @@ func requestText(method, target, host, body string, lines ...string) string {
 // exchange sends bytes over a connection of their own and reads one answer.
 func (s *server) exchange(raw string) reply {
 	s.t.Helper()
-	r, err := tryExchange(s.addr(), raw)
+	return s.exchangeAt(s.addr(), raw)
+}
+
+// exchangeAt is exchange with another site of the server's.
+func (s *server) exchangeAt(addr, raw string) reply {
+	s.t.Helper()
+	r, err := tryExchange(addr, raw)
 	for err != nil && time.Since(s.loaded) < 2*time.Second {
 		// Caddy resets connections that come in while it reloads.
 		time.Sleep(10 * time.Millisecond)
-		r, err = tryExchange(s.addr(), raw)
+		r, err = tryExchange(addr, raw)
 	}
 	if err != nil {
 		s.t.Fatalf("no answer to %q: %v", raw[:min(len(raw), 300)], err)

@@ -40,11 +40,7 @@ func TestConnectCallsAfterTheEnd(t *testing.T) {
 		t.Helper()
 		at := b.ports["<site2>"]
 		lines = append(lines, "Authorization: Bearer "+secret, "Connection-Id: "+id, "Provider-Config-Key: "+integration)
-		r, err := tryExchange(at, requestText("GET", "/bucket/key", at, "", lines...))
-		if err != nil {
-			t.Fatal(err)
-		}
-		return r
+		return b.exchangeAt(at, requestText("GET", "/bucket/key", at, "", lines...))
 	}
 	served := func(what string) {
 		t.Helper()
