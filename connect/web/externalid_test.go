@@ -52,6 +52,29 @@ func TestReplaceExternalID(t *testing.T) {
 	}
 }
 
+// TestCustomersInTags: a session may name its customer in tags alone, as other products' clients do.
+func TestCustomersInTags(t *testing.T) {
+	b := newBed(t, bedOptions{})
+	shown := func(body string) string { return b.open(second(b.session(body))).externalID() }
+	for _, tc := range []struct {
+		name, tags, same string
+	}{
+		{"an end user", `{"end_user_id":"u-1","end_user_email":"u@example.com"}`, `{"end_user":{"id":"u-1"}}`},
+		{"an organization", `{"end_user_id":"u-1","organization_id":"o-1","organization_display_name":"O"}`, `{"organization":{"id":"o-1"}}`},
+	} {
+		id := shown(`{"tags":` + tc.tags + `}`)
+		if again, same := shown(`{"tags":`+tc.tags+`}`), shown(tc.same); again != id || same != id {
+			t.Errorf("%s: External IDs %s, %s and %s", tc.name, id, again, same)
+		}
+	}
+	if a, b := shown(`{"tags":{"end_user_email":"u@example.com"}}`), shown(`{"tags":{"end_user_email":"u@example.com"}}`); a == b {
+		t.Error("an e-mail address names a customer")
+	}
+	if a, b := shown(`{"organization":{"id":"o-2"},"tags":{"end_user_id":"u-1"}}`), shown(`{"organization":{"id":"o-2"}}`); a != b {
+		t.Error("tags count beside an organization")
+	}
+}
+
 func second(_, b string) string { return b }
 
 // TestErrorsSayWhatIsMissing: the scope, the field, and of a body that is none nothing but that.

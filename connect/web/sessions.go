@@ -19,6 +19,7 @@ func (h *Handler) createSession(r *http.Request, key *Key) (int, any, error) {
 		return 0, nil, err
 	}
 	n := h.newSession(f)
+	customerOfTags(&n)
 	h.assign(&n, h.choices(f, &n, h.allowedIntegrations(f, key)))
 	if n.EndUser.ID == "" && n.Organization.ID == "" && len(n.Tags) == 0 {
 		f.problem("invalid_type", "whom is the session for? write the end user's id, the organization's, or tags", "end_user")
@@ -112,6 +113,20 @@ func (h *Handler) newSession(f *fields) connect.NewSession {
 		p.done()
 	}
 	return n
+}
+
+// customerOfTags takes the customer from the tags where nobody else names one: Nango's clients may leave the
+// end user out then. Without that each such session would have an External ID of its own.
+func customerOfTags(n *connect.NewSession) {
+	if n.EndUser.ID != "" || n.Organization.ID != "" {
+		return
+	}
+	if id := n.Tags["end_user_id"]; id != "" {
+		n.EndUser = connect.EndUser{ID: id, Email: n.Tags["end_user_email"], DisplayName: n.Tags["end_user_display_name"]}
+	}
+	if id := n.Tags["organization_id"]; id != "" {
+		n.Organization = connect.Organization{ID: id, DisplayName: n.Tags["organization_display_name"]}
+	}
 }
 
 // readEndUser returns nil if none is named.
