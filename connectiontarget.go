@@ -90,7 +90,7 @@ func (t *targeting) parse(text string) (callTarget, error) {
 	case len(text) > 2048, err != nil, u.Opaque != "", u.User != nil, u.RawQuery != "", u.ForceQuery, strings.Contains(text, "#"):
 		return callTarget{}, errBaseURL
 	case u.Scheme == "http" && !t.insecure:
-		return callTarget{}, errors.New("it is plain http: write https")
+		return callTarget{}, errors.New("it is plain http: write https; for a server on this machine, allow_hosts HOST:PORT in the integration, and insecure in aws_sigv4 connection")
 	case u.Scheme != "https" && u.Scheme != "http", u.Host == "", strings.HasSuffix(u.Host, ":"):
 		return callTarget{}, errBaseURL
 	}

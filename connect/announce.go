@@ -131,15 +131,15 @@ func CheckWebhookURL(text string) error {
 	u, err := url.Parse(text)
 	switch {
 	case err != nil || u.Host == "" || u.Hostname() == "" || u.Opaque != "":
-		return fmt.Errorf("webhook_url: %q is no URL: write one that begins with https:// and a host", clip.Text(text))
+		return fmt.Errorf("the webhook's URL: %q is no URL: write one that begins with https:// and a host", clip.Text(text))
 	case u.Scheme != "https" && (u.Scheme != "http" || !dial.IsLoopback(u.Hostname())):
-		return errors.New("webhook_url: it is not https")
+		return errors.New("the webhook's URL is not https, which only loopback addresses may do without")
 	case u.User != nil:
-		return errors.New("webhook_url: it names a user: leave that out")
+		return errors.New("the webhook's URL names a user: leave that out")
 	case u.Fragment != "":
-		return errors.New("webhook_url: it has a fragment: leave that out")
+		return errors.New("the webhook's URL has a fragment: leave that out")
 	case len(text) > 2048:
-		return fmt.Errorf("webhook_url: it has %d characters: write at most 2048", len(text))
+		return fmt.Errorf("the webhook's URL has %d characters: write at most 2048", len(text))
 	}
 	return nil
 }

@@ -204,7 +204,7 @@ func TestBadWebhooks(t *testing.T) {
 	}{
 		{"webhook", 5, "webhook has no value"},
 		{"webhook hooks.example {\n" + secret + "}", 5, "is no URL: write one that begins with https://"},
-		{"webhook http://hooks.example/ {\n" + secret + "}", 5, "it is not https"},
+		{"webhook http://hooks.example/ {\n" + secret + "}", 5, "the webhook's URL is not https"},
 		{"webhook https://u:topsecret@hooks.example/ {\n" + secret + "}", 5, "names a user"},
 		{"webhook https://hooks.example/", 5, "the webhook has no secret to sign with: write `secret {env.WEBHOOK_SECRET}`"},
 		{"webhook https://hooks.example/ {\nsecret\n}", 6, "secret has one value, or two"},
@@ -222,7 +222,7 @@ func TestBadWebhooks(t *testing.T) {
 		// What only shows when everything is loaded.
 		{"webhook https://hooks.example/ {\nsecret {env.TEST_SHORT}\n}", 0, "connections.webhooks[0].secrets[0]: a webhook's secret has 7 characters"},
 		{"webhook https://hooks.example/ {\nsecret {env.AWS_TEST_NOT_SET}\n}", 0, "connections.webhooks[0].secrets[0]: {env.AWS_TEST_NOT_SET} is empty"},
-		{"webhook {env.TEST_HTTP} {\n" + secret + "}", 0, "connections.webhooks[0].url: webhook_url: it is not https"},
+		{"webhook {env.TEST_HTTP} {\n" + secret + "}", 0, "connections.webhooks[0].url: the webhook's URL is not https"},
 	} {
 		t.Run(strings.ReplaceAll(tt.options[:min(len(tt.options), 80)], "\n", " "), func(t *testing.T) {
 			err := validate(t, "{\naws_sigv4 {\nconnections {\nkey {env.TEST_SEAL_KEY}\n"+tt.options+"\n}\nintegration acme-s3\n}\n}\n")

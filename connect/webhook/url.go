@@ -35,7 +35,7 @@ func (e *Endpoint) check() error {
 // is checked at each connection to it.
 func (s *Sender) CheckURL(text string) error {
 	if s.own == nil {
-		return errors.New("webhook_url: no webhooks are sent here: have one added to the server's configuration first")
+		return errors.New("the webhook's URL: no webhooks are sent here: have one added to the server's configuration first")
 	}
 	if err := connect.CheckWebhookURL(text); err != nil {
 		return err
@@ -50,11 +50,11 @@ func (s *Sender) CheckURL(text string) error {
 	case err == nil:
 		// One of this machine or its network is only for who wrote the configuration.
 		if err := s.policy.Check(u.Host, addr); err != nil {
-			return fmt.Errorf("webhook_url: %w", err)
+			return fmt.Errorf("the webhook's URL: %w", err)
 		}
 	case host == "localhost" || strings.HasSuffix(host, ".localhost"):
 		if err := s.policy.Check(u.Host, netip.AddrFrom4([4]byte{127, 0, 0, 1})); err != nil {
-			return fmt.Errorf("webhook_url: %w", err)
+			return fmt.Errorf("the webhook's URL: %w", err)
 		}
 	}
 	return nil
