@@ -26,7 +26,8 @@ func (h *Handler) submit(v *visit) {
 		return
 	}
 	verification, err := h.service.Submit(ctx, v.token, typed.RoleARN, typed.Region)
-	if err == nil && verification.State != connect.StateFailed {
+	if err == nil && (verification.State != connect.StateFailed || verification.Step != connect.StepInput) {
+		// It goes on, or has ended already: the page tells how.
 		v.seeOther("./")
 		return
 	}
