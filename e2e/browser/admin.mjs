@@ -41,10 +41,16 @@ const walk = async (name, {javaScript, phone, dark}) => {
       }
     }
   };
+  // While a page still loads, a key may go nowhere.
+  const enter = async (field) => {
+    await page.locator(field).waitFor();
+    await page.waitForLoadState("load");
+    await page.locator(field).press("Enter");
+  };
   await page.goto(site + "/ops/");
   await look("integrations");
   await page.locator("a", {hasText: "New integration"}).click();
-  await page.locator("#key").press("Enter");
+  await enter("#key");
   await page.locator("[role=alert]").waitFor();
   await look("refused");
   await page.locator("#key").fill(`made ${name}`);
@@ -53,7 +59,7 @@ const walk = async (name, {javaScript, phone, dark}) => {
   await page.locator("#region").fill("eu-west-1");
   await page.locator("input[value=credentials]").check();
   await page.locator("#credentials").selectOption("broker");
-  await page.locator("#service").press("Enter");
+  await enter("#service");
   await page.locator("[role=status]", {hasText: "The integration was made."}).waitFor();
   await look("integration");
   await page.locator("a", {hasText: "Add a template"}).click();
@@ -72,7 +78,7 @@ const walk = async (name, {javaScript, phone, dark}) => {
   await page.locator("a", {hasText: "New link"}).click();
   await page.locator("#organization").fill("globex");
   await page.locator("#organization_name").fill("Globex");
-  await page.locator("#organization").press("Enter");
+  await enter("#organization");
   await page.locator("#link").waitFor();
   await look("link");
   await page.locator(".sections a", {hasText: "Connections"}).click();
