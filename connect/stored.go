@@ -299,7 +299,7 @@ func (h *AssumeHelper) check(i *Integration, r *Runtime) error {
 	case h.APIKey != "" && h.BasicPassword != "":
 		return errors.New("sts: helper: api_key and basic_password are both there: write one of the two")
 	case h.Principal == "" && r.HelperPrincipal == "":
-		return errors.New("sts: helper: principal (stsPrincipal in integration_config) is missing, so customers would not know whom their roles have to trust: write the ARN of the role or user that the helper assumes roles as, or have the operator write helper_principal in runtime_integrations")
+		return errors.New("sts: helper: principal is missing (stsPrincipal in integration_config), so customers would not know whom their roles have to trust: write the ARN of the role or user that the helper assumes roles as, or have the operator write helper_principal in runtime_integrations")
 	case i.Duration != 0 || len(i.Tags) > 0 || i.Policy != "":
 		return errors.New("how long sessions last, their tags and their policy are the helper's business: leave duration, tags and policy out, and write them there")
 	case !h.Probe && (i.ExternalIDProbe == "" || i.ExternalIDProbe == ProbeRequire):

@@ -143,7 +143,8 @@ func TestMetrics(t *testing.T) {
 	// Nothing is set back by reloads, nor by one that fails.
 	for version := 1; version <= 3; version++ {
 		s.reload(config(version))
-		s.get("/version").expect(t, 200, fmt.Sprint(version))
+		// The server of before may still take a connection.
+		waitFor(t, patience, func() bool { return s.get("/version").body == fmt.Sprint(version) }, "version %d", version)
 	}
 	after, _ := s.scrape()
 	for name, v := range now {
