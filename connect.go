@@ -168,12 +168,6 @@ func (c *Connect) Provision(ctx caddy.Context) error {
 // their own.
 func (a *App) connectionCredentials(ctx context.Context, c connect.Connection, fresh bool) (sigv4.Credentials, time.Time, error) {
 	id, err := a.connect.Identity(c)
-	if fresh && errors.Is(err, connect.ErrExhausted) {
-		// Somebody says that it has been mended.
-		if c, err = a.connect.Recheck(ctx, c.ID); err == nil {
-			id, err = a.connect.Identity(c)
-		}
-	}
 	if err != nil {
 		return sigv4.Credentials{}, time.Time{}, err
 	}

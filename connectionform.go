@@ -9,10 +9,8 @@ import (
 	"strings"
 
 	"github.com/caddyserver/caddy/v2"
-	"github.com/caddyserver/caddy/v2/caddyconfig"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
-	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 
 	"github.com/caddy-aws-sigv4/caddy-aws-sigv4/connect"
@@ -171,16 +169,7 @@ func parseConnectionForm(h httpcaddyfile.Helper, d *caddyfile.Dispenser, directi
 	if err := proxy.FinalizeUnmarshalCaddyfile(h); err != nil {
 		return nil, err
 	}
-	return []httpcaddyfile.ConfigValue{{
-		Class: "route",
-		Value: caddyhttp.Route{
-			MatcherSetsRaw: matcherSets(matcher),
-			HandlersRaw: []json.RawMessage{
-				caddyconfig.JSONModuleObject(handler, "handler", "aws_sigv4", nil),
-				caddyconfig.JSONModuleObject(proxy, "handler", "reverse_proxy", nil),
-			},
-		},
-	}}, nil
+	return signingRoute(matcher, handler, proxy), nil
 }
 
 var errNoConnections = errors.New("there are no connections: define `connections` and an `integration` in the global option aws_sigv4")

@@ -147,6 +147,11 @@ func parseShortForm(h httpcaddyfile.Helper, d *caddyfile.Dispenser, directive ca
 		at.Next()
 		return nil, at.WrapErr(err)
 	}
+	return signingRoute(matcher, handler, proxy), nil
+}
+
+// signingRoute is what a short form expands to.
+func signingRoute(matcher caddy.ModuleMap, handler *Handler, proxy *reverseproxy.Handler) []httpcaddyfile.ConfigValue {
 	return []httpcaddyfile.ConfigValue{{
 		Class: "route",
 		Value: caddyhttp.Route{
@@ -156,7 +161,7 @@ func parseShortForm(h httpcaddyfile.Helper, d *caddyfile.Dispenser, directive ca
 				caddyconfig.JSONModuleObject(proxy, "handler", "reverse_proxy", nil),
 			},
 		},
-	}}, nil
+	}}
 }
 
 func matcherSets(matcher caddy.ModuleMap) caddyhttp.RawMatcherSets {

@@ -270,10 +270,14 @@ func (s *Service) verificationOf(ctx context.Context, session Session) (Verifica
 		if errors.Is(err, ErrNotFound) {
 			err = nil // It was deleted since.
 		}
-		return Verification{
+		v := Verification{
 			State: StateSucceeded, ConnectionID: session.Succeeded, RoleARN: c.RoleARN, Region: c.Region, Account: c.Account, Probe: c.Probe,
 			Started: c.Verified, Ended: c.Verified,
-		}, err
+		}
+		if r != nil && !r.ended() {
+			v.Attempt = r.now().Attempt // It is stored, and about to end.
+		}
+		return v, err
 	case r != nil && !r.ended():
 		return r.now(), nil
 	case session.Attempts.runs(s.store.now()) && (r == nil || r.id != session.Attempts.Running):

@@ -165,32 +165,12 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case pattern != "" && (path.Clean(r.URL.Path) == strings.TrimSuffix(r.URL.Path, "/") || r.URL.Path == "/"):
 		h.mux.ServeHTTP(w, r)
-	case pattern == "" && isMethodNotAllowed(handler, r, w.Header()):
+	case pattern == "" && web.IsMethodNotAllowed(handler, r, w.Header()):
 		v.problem(http.StatusMethodNotAllowed, "This page can't be asked for like that", "")
 	default:
 		v.problem(http.StatusNotFound, "There is nothing here", "")
 	}
 }
-
-// isMethodNotAllowed says whether a path is there for other methods, and names them in the header.
-func isMethodNotAllowed(answer http.Handler, r *http.Request, header http.Header) bool {
-	s := &silent{header: http.Header{}}
-	answer.ServeHTTP(s, r)
-	if s.status == http.StatusMethodNotAllowed {
-		header.Set("Allow", s.header.Get("Allow"))
-	}
-	return s.status == http.StatusMethodNotAllowed
-}
-
-// silent is an answer that goes nowhere.
-type silent struct {
-	header http.Header
-	status int
-}
-
-func (s *silent) Header() http.Header         { return s.header }
-func (s *silent) Write(b []byte) (int, error) { return len(b), nil }
-func (s *silent) WriteHeader(status int)      { s.status = status }
 
 // asset answers with the style sheet.
 func (h *Handler) asset(w http.ResponseWriter, r *http.Request) {

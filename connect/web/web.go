@@ -240,14 +240,23 @@ func (h *Handler) addSlash(w http.ResponseWriter, r *http.Request) {
 
 // unmatched answers where the path or the method fit nothing. The mux's own answer tells which.
 func (h *Handler) unmatched(w http.ResponseWriter, r *http.Request, answer http.Handler) {
-	a := &silent{header: http.Header{}}
-	answer.ServeHTTP(a, r)
-	if a.status != http.StatusMethodNotAllowed {
+	if !IsMethodNotAllowed(answer, r, w.Header()) {
 		h.nowhere(w, r)
 		return
 	}
-	w.Header().Set("Allow", a.header.Get("Allow"))
 	writeError(w, errMethod)
+}
+
+// IsMethodNotAllowed says whether the answer of a mux to what fits no pattern is that the path is there for
+// other methods. It then names these in the header Allow.
+func IsMethodNotAllowed(answer http.Handler, r *http.Request, header http.Header) bool {
+	s := &silent{header: http.Header{}}
+	answer.ServeHTTP(s, r)
+	if s.status != http.StatusMethodNotAllowed {
+		return false
+	}
+	header.Set("Allow", s.header.Get("Allow"))
+	return true
 }
 
 // silent is an answer that goes nowhere.
